@@ -1,0 +1,1 @@
+"""An MLflow-tracked registry of memorization experiments."""

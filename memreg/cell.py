@@ -1,0 +1,42 @@
+"""A cell: data set x recipe x design. What it is decides its identity; how many members it has does not."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from memreg.design import Design
+from memreg.recipe import Recipe
+
+
+class Cell(BaseModel):
+    """One point of a study, frozen and hashable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    """Canonical name, options and all, as `digits+noise=0.2`."""
+    dataset_fingerprint: str
+    """Of the arrays that the name stands for."""
+    recipe: Recipe
+    design: Design
+
+    def canonical_json(self) -> str:
+        """Sorted keys, no spaces: equal cells, and only those, have equal text."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal: the tag `memreg.cell`."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+    def params(self) -> dict[str, Any]:
+        """Every field, flat, by its MLflow param name."""
+        design = self.design.model_dump(mode="json")
+        return {
+            "dataset": self.dataset,
+            **self.recipe.model_dump(mode="json"),
+            "design": design.pop("kind"),
+            **{("design_seed" if key == "seed" else key): value for key, value in design.items()},
+        }

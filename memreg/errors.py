@@ -1,0 +1,8 @@
+"""The one exception that a person is meant to read."""
+
+
+class MemregError(Exception):
+    """Bad input or a registry that cannot be used: one line saying what is wrong and what would be right.
+
+    Entry points and commands print it on stderr, without a traceback, and exit with status 2.
+    """
