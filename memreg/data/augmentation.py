@@ -1,0 +1,53 @@
+"""Augmentation, vectorised on uint8 batches. What is drawn and how it is applied are kept apart, so
+that every loader can feed the same draws."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Draws:
+    """One draw for each image that a training will see, in order, shape [images]."""
+
+    rows: Tensor
+    """Shift in pixels, 0 .. 2 * padding."""
+    columns: Tensor
+    mirrored: Tensor
+    padding: int
+
+    def slice(self, start: int, stop: int) -> "Draws":
+        part = slice(start, stop)
+        return Draws(self.rows[part], self.columns[part], self.mirrored[part], self.padding)
+
+    def to(self, device: torch.device) -> "Draws":
+        return Draws(
+            self.rows.to(device), self.columns.to(device), self.mirrored.to(device), self.padding
+        )
+
+
+def draw(images: int, side: int, strength: float, flip: bool, generator: torch.Generator) -> Draws | None:
+    """Uniform shifts by up to strength * side / 8 pixels (4 of 32 at strength 1) and fair coin flips.
+
+    `side` is the shorter side in pixels; `flip` whether the data set allows mirroring. None for strength 0.
+    """
+    if strength == 0:
+        return None
+    padding = max(1, round(strength * side / 8))
+    rows, columns = torch.randint(0, 2 * padding + 1, (2, images), generator=generator, dtype=torch.uint8)
+    mirrored = torch.rand(images, generator=generator) < (0.5 if flip else 0)
+    return Draws(rows, columns, mirrored, padding)
+
+
+def apply(images: Tensor, draws: Draws) -> Tensor:
+    """Translate with zero padding, then mirror. images: uint8 [B, height, width, channels]; the same back."""
+    batch, height, width, _ = images.shape
+    pad = draws.padding
+    padded = torch.nn.functional.pad(images, (0, 0, pad, pad, pad, pad))
+    windows = padded.unfold(1, height, 1).unfold(2, width, 1)
+    index = torch.arange(batch, device=images.device)
+    shifted = windows[index, draws.rows.long(), draws.columns.long()].permute(0, 2, 3, 1)
+    if draws.mirrored.any():
+        shifted = torch.where(draws.mirrored[:, None, None, None], shifted.flip(2), shifted)
+    return shifted

@@ -1,0 +1,145 @@
+"""A grid: a YAML file that lists cells. docs/grids.md says what it may hold."""
+
+import difflib
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from memreg.design import Design
+from memreg.errors import MemregError
+from memreg.recipe import Recipe
+
+DESIGN_KEYS = {"design": "kind", "design_seed": "seed", "r": "r"}
+GRID_KEYS = ("name", "description", "members", "defaults", "cells")
+MEMBERS = TypeAdapter(Annotated[int, Field(ge=1, le=10_000_000, title="members")])
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell as a grid names it, before its data set is opened, and how many members it shall have."""
+
+    dataset: str
+    recipe: Recipe
+    design: Design
+    members: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    name: str
+    description: str
+    cells: tuple[Planned, ...]
+
+
+def shipped() -> list[str]:
+    """Names of the grids that come with memreg."""
+    folder = resources.files("memreg") / "grids"
+    return sorted(Path(f.name).stem for f in folder.iterdir() if f.name.endswith(".yaml"))
+
+
+def load_grid(name: str, members: int | None = None) -> Grid:
+    """A shipped grid by name, or a grid file by path; `members` overrides what it says of every cell."""
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if name not in shipped():
+            raise MemregError(
+                f"unknown grid '{name}': one of {', '.join(shipped())}, or the path of a .yaml file"
+            )
+        text = (resources.files("memreg") / "grids" / f"{name}.yaml").read_text()
+    else:
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise MemregError(f"grid {path} cannot be read: {error}") from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise MemregError(f"grid {name} is not YAML: {' '.join(str(error).split())}") from error
+    return parse_grid(content, where=f"grid {name}", members=members)
+
+
+def parse_grid(content: object, where: str, members: int | None = None) -> Grid:
+    """Validate a grid's content. Lists in a cell multiply out: two models x two rates are four cells."""
+    if not isinstance(content, Mapping):
+        raise MemregError(f"{where}: must be a mapping with the keys {', '.join(GRID_KEYS)}")
+    _known(content, GRID_KEYS, where)
+    name = content.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise MemregError(
+            f"{where}: name must be letters, digits, '.', '_' and '-', not {name!r}"
+        )
+    defaults = content.get("defaults") or {}
+    entries = content.get("cells")
+    if not isinstance(defaults, Mapping):
+        raise MemregError(f"{where}: defaults must be a mapping of cell keys to values")
+    if not isinstance(entries, list) or not entries:
+        raise MemregError(f"{where}: cells must be a list with at least one cell")
+    cells: list[Planned] = []
+    for number, entry in enumerate(entries, 1):
+        here = f"{where}, cell {number}"
+        if not isinstance(entry, Mapping):
+            raise MemregError(f"{here}: must be a mapping, not {entry!r}")
+        whole = {"members": content.get("members", 40), **defaults, **entry}
+        if members is not None:
+            whole["members"] = members
+        for flat in _product(whole):
+            planned = plan_cell(flat, here)
+            if any(_same(planned, other) for other in cells):
+                raise MemregError(
+                    f"{here}: the same cell is listed twice ({planned.recipe.model} on {planned.dataset})"
+                )
+            cells.append(planned)
+    return Grid(name, str(content.get("description") or ""), tuple(cells))
+
+
+def plan_cell(flat: Mapping[str, Any], where: str) -> Planned:
+    """A cell from its flat fields, named as its MLflow params are."""
+    _known(flat, ("dataset", "members", *Recipe.model_fields, *DESIGN_KEYS), where)
+    if not isinstance(flat.get("dataset"), str):
+        raise MemregError(f"{where}: dataset must name a data set, as digits or cifar10")
+    if "model" not in flat:
+        raise MemregError(f"{where}: model must name a model, as vgg6 or resnet18")
+    design = {"kind": "subsets"}
+    design |= {DESIGN_KEYS[key]: value for key, value in flat.items() if key in DESIGN_KEYS}
+    try:
+        return Planned(
+            flat["dataset"],
+            Recipe(**{key: value for key, value in flat.items() if key in Recipe.model_fields}),
+            TypeAdapter(Design).validate_python(design),
+            MEMBERS.validate_python(flat["members"]),
+        )
+    except ValidationError as error:
+        raise MemregError(f"{where}: {first_error(error)}") from error
+
+
+def first_error(error: ValidationError) -> str:
+    """Pydantic's first complaint in one line."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "value"
+    message = first["msg"].removeprefix("Value error, ").replace("Input s", "s")
+    return f"{field}: {message}, not {first['input']!r}"
+
+
+def _product(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    axes = [value if isinstance(value, list) else [value] for value in entry.values()]
+    return [dict(zip(entry, values, strict=True)) for values in itertools.product(*axes)]
+
+
+def _same(a: Planned, b: Planned) -> bool:
+    return (a.dataset, a.recipe, a.design) == (b.dataset, b.recipe, b.design)
+
+
+def _known(content: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
+    for key in content:
+        if key not in keys:
+            close = difflib.get_close_matches(str(key), keys, 1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(keys)}"
+            raise MemregError(f"{where}: unknown key '{key}': {hint}")

@@ -1,0 +1,56 @@
+"""What a trained member leaves behind: its prediction on every example."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def no_class(classes: int) -> int:
+    """The value of `predicted` that stands for no class at all: the member diverged (its outputs are NaN)."""
+    return 255 if classes <= 255 else 65535
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One member. N = n_train + n_test, training examples first."""
+
+    member: int
+    seed: int
+    included: NDArray[np.bool_]
+    """Shape [n_train]."""
+    predicted: NDArray[np.uint8] | NDArray[np.uint16]
+    """Class, shape [N]; `no_class` throughout if the member diverged."""
+    p_label: NDArray[np.float16]
+    """Softmax probability of the given label, shape [N]."""
+    p_max: NDArray[np.float16]
+    """Softmax probability of the predicted class, shape [N]."""
+    seconds: float
+    """Wall time of training and predicting."""
+    curve: dict[str, list[float]] = field(default_factory=dict)
+    """Value per epoch, by name: `train_loss`, `test_accuracy`. Only the first member of a cell has one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Members stacked, in order of member index: [k], [k, n_train] and [k, N]."""
+
+    member: NDArray[np.int32]
+    seed: NDArray[np.int64]
+    included: NDArray[np.bool_]
+    predicted: NDArray[np.uint8] | NDArray[np.uint16]
+    p_label: NDArray[np.float16]
+    p_max: NDArray[np.float16]
+
+    @property
+    def n_train(self) -> int:
+        return self.included.shape[1]
+
+    @property
+    def diverged(self) -> NDArray[np.bool_]:
+        """Shape [k]."""
+        return self.predicted[:, 0] == np.iinfo(self.predicted.dtype).max
+
+    def correct(self, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Whether each prediction is the label, shape [k, N]; labels [N], training first."""
+        return self.predicted == labels.astype(self.predicted.dtype)

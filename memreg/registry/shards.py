@@ -1,0 +1,141 @@
+"""Prediction shards: one Arrow IPC file (Feather v2, zstd) with a row per member. Never a pickle."""
+
+import json
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from memreg.errors import MemregError
+from memreg.prediction import Prediction, Predictions
+from memreg.registry.files import write_atomically
+
+SCHEMA = "1"
+COLUMNS = ("member", "seed", "included", "predicted", "p_label", "p_max")
+
+
+def write_shard(
+    path: Path, predictions: Sequence[Prediction], cell: str, dataset_fingerprint: str
+) -> None:
+    """Write members, in order of their index, under `path`: complete there or not there at all.
+
+    cell: the cell hash. Each column's CRC-32 goes into the schema metadata, since neither Arrow nor zstd
+    frames as Arrow writes them would notice a flipped bit.
+    """
+    rows = sorted(predictions, key=lambda p: p.member)
+    n_train, n = len(rows[0].included), len(rows[0].predicted)
+    arrays: dict[str, NDArray[Any]] = {
+        "member": np.array([p.member for p in rows], np.int32),
+        "seed": np.array([p.seed for p in rows], np.int64),
+        **{name: np.stack([getattr(p, name) for p in rows]) for name in COLUMNS[2:]},
+    }
+    metadata = {
+        "memreg.schema": SCHEMA,
+        "memreg.cell": cell,
+        "memreg.dataset_fingerprint": dataset_fingerprint,
+        "n_train": str(n_train),
+        "n_test": str(n - n_train),
+        "memreg.crc32": json.dumps({name: _crc(array) for name, array in arrays.items()}),
+    }
+    table = pa.table({name: _to_arrow(array) for name, array in arrays.items()})
+    table = table.replace_schema_metadata(metadata)
+
+    def write(temporary: Path) -> None:
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(
+            sink, table.schema, options=options
+        ) as writer:
+            writer.write_table(table)
+
+    write_atomically(path, write)
+
+
+def read_shard(
+    path: Path,
+    cell: str | None = None,
+    dataset_fingerprint: str | None = None,
+    columns: Sequence[str] = COLUMNS,
+) -> dict[str, NDArray[Any]]:
+    """Columns of a shard as arrays, [members] or [members, n_train or N].
+
+    Refuses (MemregError) a file that is damaged, or that belongs to another cell or data set than named.
+    """
+    try:
+        with pa.memory_map(str(path)) as source:
+            schema = pa.ipc.open_file(source).schema
+            metadata = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
+            if metadata.get("memreg.schema") != SCHEMA:
+                raise MemregError(
+                    f"{path}: not a prediction shard of schema {SCHEMA} but "
+                    f"{metadata.get('memreg.schema', 'none')}"
+                )
+            _belongs(path, "cell", metadata["memreg.cell"], cell)
+            _belongs(
+                path, "data set", metadata["memreg.dataset_fingerprint"], dataset_fingerprint
+            )
+            options = pa.ipc.IpcReadOptions(
+                included_fields=[schema.get_field_index(name) for name in columns]
+            )
+            table = pa.ipc.open_file(source, options=options).read_all()
+            arrays = {name: _to_numpy(table.column(name).combine_chunks()) for name in columns}
+    except (OSError, pa.ArrowException, KeyError, ValueError, UnicodeDecodeError) as error:
+        raise MemregError(
+            f"{path}: damaged prediction shard ({_first_line(error)}): run the study again to train "
+            "its members anew"
+        ) from error
+    expected = json.loads(metadata["memreg.crc32"])
+    n_train, n = int(metadata["n_train"]), int(metadata["n_train"]) + int(metadata["n_test"])
+    for name, array in arrays.items():
+        width = {"member": (), "seed": (), "included": (n_train,)}.get(name, (n,))
+        if array.shape[1:] != width or _crc(array) != expected[name]:
+            raise MemregError(
+                f"{path}: damaged prediction shard (column '{name}' fails its checksum): run the "
+                "study again to train its members anew"
+            )
+    return arrays
+
+
+def stack(shards: Sequence[dict[str, NDArray[Any]]]) -> Predictions:
+    """Shards of one cell as one, in order of member index."""
+    columns = {name: np.concatenate([shard[name] for shard in shards]) for name in COLUMNS}
+    order = np.argsort(columns["member"], kind="stable")
+    return Predictions(**{name: array[order] for name, array in columns.items()})
+
+
+def _belongs(path: Path, what: str, found: str, expected: str | None) -> None:
+    if expected is not None and found != expected:
+        raise MemregError(
+            f"{path}: belongs to another {what} ({found[:12]}, not {expected[:12]}): "
+            "put back the file that was here, or run the study again"
+        )
+
+
+def _to_arrow(array: NDArray[Any]) -> pa.Array:
+    values = pa.array(array.reshape(-1))
+    return values if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(values, array.shape[1])
+
+
+def _to_numpy(column: pa.Array) -> NDArray[Any]:
+    if not pa.types.is_fixed_size_list(column.type):
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+    values, width = column.flatten(), column.type.list_size
+    if pa.types.is_boolean(values.type):
+        bits = np.frombuffer(values.buffers()[1], np.uint8)
+        flat = np.unpackbits(bits, count=len(values), bitorder="little").view(np.bool_)
+    else:
+        flat = values.to_numpy()
+    return flat.reshape(-1, width)
+
+
+def _crc(array: NDArray[Any]) -> int:
+    if array.dtype == np.bool_:
+        array = np.packbits(array)
+    return zlib.crc32(np.ascontiguousarray(array).data)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

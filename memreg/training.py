@@ -1,0 +1,165 @@
+"""Train one network and predict every example with it: (recipe, data set, included, seed) -> prediction.
+
+SGD with momentum and a triangular rate (section 5.1). Initialisation, batch order and augmentation draw
+from three separate streams of the member's seed.
+"""
+
+import math
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from memreg import models, random
+from memreg.data import augmentation, memory
+from memreg.data.dataset import Dataset
+from memreg.prediction import Prediction, no_class
+from memreg.recipe import Recipe
+
+INITIALISATION, ORDER, AUGMENTATION = 1, 2, 3  # streams of one member's seed
+
+
+def train_member(
+    recipe: Recipe,
+    dataset: Dataset,
+    included: NDArray[np.bool_],
+    seed: int,
+    *,
+    member: int = 0,
+    epoch_size: int | None = None,
+    device: str = "cpu",
+    curve: bool = False,
+) -> Prediction:
+    """Train on the included examples (mask, shape [n_train]) and predict all n_train + n_test.
+
+    Takes ceil(epochs * epoch_size / batch_size) steps, whatever the mask: members of a cell that see fewer
+    examples than others still train as long. `epoch_size` is the number of included examples by default.
+    With `curve`, keeps each epoch's mean training loss and its test accuracy.
+    """
+    start = time.perf_counter()
+    target = torch.device(device)
+    size = epoch_size or int(included.sum())
+    steps = math.ceil(recipe.epochs * size / recipe.batch_size)
+    rows = torch.from_numpy(np.flatnonzero(included))
+    order = batch_order(rows, steps, recipe.batch_size, _stream(seed, ORDER))
+    draws = augmentation.draw(
+        order.numel(),
+        min(dataset.image_shape[1:]),
+        recipe.augmentation,
+        dataset.flip,
+        _stream(seed, AUGMENTATION),
+    )
+    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
+        torch.manual_seed(random.seed(seed, INITIALISATION))
+        model = models.build(recipe.model, dataset.image_shape, dataset.classes)
+        model = model.to(device=target, memory_format=torch.channels_last)
+        logs: dict[str, list[float]] = {"train_loss": [], "test_accuracy": []} if curve else {}
+        _fit(model, recipe, dataset, order, draws, logs)
+    predicted, p_label, p_max = predict(model, recipe, dataset)
+    return Prediction(
+        member, seed, included, predicted, p_label, p_max, time.perf_counter() - start, logs
+    )
+
+
+def batch_order(rows: Tensor, steps: int, batch_size: int, generator: torch.Generator) -> Tensor:
+    """Training indices, shape [steps, batch_size], cut from one shuffled pass over `rows` after another.
+
+    Every batch is full: an epoch that does not divide ends inside a batch.
+    """
+    passes = math.ceil(steps * batch_size / len(rows))
+    shuffled = torch.cat([rows[torch.randperm(len(rows), generator=generator)] for _ in range(passes)])
+    return shuffled[: steps * batch_size].reshape(steps, batch_size)
+
+
+def triangle(steps: int, peak: float, warmup: float) -> NDArray[np.float64]:
+    """Learning rate of each step, shape [steps]: 0 to `peak` in the first share `warmup`, then back to 0."""
+    middle = (np.arange(steps) + 0.5) / steps
+    if warmup == 0:
+        return peak * (1 - middle)
+    return peak * np.interp(middle, [0, warmup, 1], [0, 1, 0])
+
+
+def predict(
+    model: nn.Module, recipe: Recipe, dataset: Dataset
+) -> tuple[NDArray[Any], NDArray[np.float16], NDArray[np.float16]]:
+    """Class, probability of the label and probability of the class for all N examples, each shape [N]."""
+    logits = torch.cat(
+        [_logits(model, recipe, x) for x in (dataset.train_images, dataset.test_images)]
+    )
+    p = logits.float().softmax(1)
+    labels = torch.from_numpy(np.concatenate([dataset.train_labels, dataset.test_labels]))
+    p_max, predicted = p.max(1)
+    p_label = p.gather(1, labels.to(p.device)[:, None])[:, 0]
+    missing = no_class(dataset.classes)
+    classes = predicted.cpu().numpy().astype(np.uint8 if missing == 255 else np.uint16)
+    if not bool(p_max.isfinite().all()):
+        classes[:] = missing
+    return classes, p_label.half().cpu().numpy(), p_max.half().cpu().numpy()
+
+
+def _fit(
+    model: nn.Module,
+    recipe: Recipe,
+    dataset: Dataset,
+    order: Tensor,
+    draws: augmentation.Draws | None,
+    logs: dict[str, list[float]],
+) -> None:
+    device = next(model.parameters()).device
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    steps = len(order)
+    rates = triangle(steps, recipe.learning_rate, recipe.warmup)
+    ends = {math.ceil(steps * (e + 1) / recipe.epochs) for e in range(recipe.epochs)} if logs else {}
+    losses = []
+    model.train()
+    for step, (x, y) in enumerate(memory.batches(dataset, order, draws, device), 1):
+        optimizer.param_groups[0]["lr"] = rates[step - 1]
+        with _precision(recipe, device):
+            loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if logs:
+            losses.append(loss.detach())
+        if step in ends:
+            logs["train_loss"].append(float(torch.stack(losses).mean()))
+            logs["test_accuracy"].append(_test_accuracy(model, recipe, dataset))
+            losses = []
+            model.train()
+
+
+@torch.inference_mode()
+def _logits(model: nn.Module, recipe: Recipe, images: NDArray[np.uint8], batch: int = 1024) -> Tensor:
+    device = next(model.parameters()).device
+    model.eval()
+    with _precision(recipe, device):
+        return torch.cat(
+            [
+                model(memory.scale(torch.from_numpy(images[i : i + batch]).to(device)))
+                for i in range(0, len(images), batch)
+            ]
+        )
+
+
+def _test_accuracy(model: nn.Module, recipe: Recipe, dataset: Dataset) -> float:
+    predicted = _logits(model, recipe, dataset.test_images).argmax(1).cpu().numpy()
+    return float(np.mean(predicted == dataset.test_labels))
+
+
+def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
+    return torch.autocast(device.type, torch.bfloat16) if recipe.precision == "bf16" else nullcontext()
+
+
+def _stream(seed: int, stream: int) -> torch.Generator:
+    return torch.Generator().manual_seed(random.seed(seed, stream))
