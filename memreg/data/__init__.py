@@ -1,0 +1,6 @@
+"""Named data sets as uint8 arrays with a fingerprint."""
+
+from memreg.data.dataset import Dataset
+from memreg.data.loading import load
+
+__all__ = ["Dataset", "load"]

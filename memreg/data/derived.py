@@ -1,0 +1,100 @@
+"""Derived data sets: some of the classes, some of the examples, wrong labels."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreg import random
+from memreg.data.dataset import Dataset
+from memreg.data.name import NoiseKind, Options, canonical
+from memreg.data.planted import with_planted
+from memreg.errors import MemregError
+
+SUBSET, NOISY, NOISE = 1, 2, 3  # streams of one seed
+
+
+def derive(base: Dataset, options: Options) -> Dataset:
+    """The base set with options applied: classes, then subset, planted, noise.
+
+    Raises `MemregError` for what does not fit this base.
+    """
+    dataset = base
+    if options.classes:
+        dataset = with_classes(dataset, options.classes)
+    if options.subset:
+        dataset = with_subset(dataset, options.subset, options.seed)
+    if options.planted:
+        sizes = np.repeat(options.planted_sizes, options.planted)
+        dataset = with_planted(dataset, sizes.tolist(), options.seed)
+    if options.noise:
+        dataset = with_noise(dataset, options.noise, options.noise_kind, options.seed)
+    return replace(dataset, name=canonical(base.name, options))
+
+
+def with_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
+    """Only these classes, training and test, relabelled 0, 1, ... in the order given."""
+    for label in classes:
+        if label >= dataset.classes:
+            raise MemregError(
+                f"{dataset.name} has no class {label}: choose from 0 to {dataset.classes - 1}"
+            )
+    relabelled = np.full(dataset.classes, -1, np.int64)
+    relabelled[list(classes)] = np.arange(len(classes))
+    train, test = relabelled[dataset.train_labels], relabelled[dataset.test_labels]
+    return replace(
+        dataset,
+        train_images=dataset.train_images[train >= 0],
+        train_labels=train[train >= 0],
+        test_images=dataset.test_images[test >= 0],
+        test_labels=test[test >= 0],
+        classes=len(classes),
+        known_digests=(None, None),
+    )
+
+
+def with_subset(dataset: Dataset, n: int, seed: int) -> Dataset:
+    """A stratified subset of n training examples, in their order; smaller lie within larger."""
+    if not dataset.classes <= n <= dataset.n_train:
+        raise MemregError(
+            f"subset={n} does not fit {dataset.name}: choose from {dataset.classes}, the number of "
+            f"classes, to {dataset.n_train}, the number of training examples"
+        )
+    kept = stratified(dataset.train_labels, n, seed, SUBSET)
+    return replace(
+        dataset,
+        train_images=dataset.train_images[kept],
+        train_labels=dataset.train_labels[kept],
+        known_digests=(None, dataset.known_digests[1]),
+    )
+
+
+def stratified(labels: NDArray[np.int64], n: int, *keys: int) -> NDArray[np.int64]:
+    """Ascending indices, shape [n], of a random choice with every class in proportion, within one.
+
+    An example's place in its class, (rank + 1/2) / class size for a random rank, decides; the n
+    lowest are chosen, so a choice of fewer lies within a choice of more.
+    """
+    shuffled = random.order(len(labels), *keys)
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.sort(shuffled[np.argsort(place[shuffled], kind="stable")[:n]])
+
+
+def with_noise(dataset: Dataset, fraction: float, kind: NoiseKind, seed: int) -> Dataset:
+    """Exactly round(fraction * n_train) training labels changed to another class, images shared.
+
+    Symmetric noise uses every other class equally often, within one; pairwise noise is c -> c + 1
+    (mod classes). With the same seed, the labels changed by less noise are changed alike by more.
+    """
+    n = dataset.n_train
+    noisy = random.order(n, seed, NOISY)[: round(fraction * n)]
+    shift = np.ones(n, np.int64)
+    if kind == "symmetric":
+        shift += random.order(n, seed, NOISE) % (dataset.classes - 1)
+    labels = np.array(dataset.train_labels)
+    labels[noisy] = (labels[noisy] + shift[noisy]) % dataset.classes
+    return replace(dataset, train_labels=labels, clean_labels=np.array(dataset.train_labels))
