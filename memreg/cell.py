@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -26,7 +27,7 @@ class Cell(BaseModel):
         """Sorted keys, no spaces: equal cells, and only those, have equal text."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON, in hexadecimal: the tag `memreg.cell`."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()

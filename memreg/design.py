@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from memreg import random
+from memreg.errors import MemregError
 
 MASK, MEMBER = 1, 2  # streams of one design seed
 
@@ -34,6 +35,9 @@ class _Design(BaseModel):
     @abstractmethod
     def size(self, n: int) -> int:
         """Nominal number of included examples: what an epoch, and so the number of steps, is counted in."""
+
+    def check(self, n: int) -> None:
+        """Raise `MemregError` if this design cannot be had with n training examples."""
 
     def member_seed(self, member: int) -> int:
         return random.seed(self.seed, MEMBER, member)
@@ -74,6 +78,13 @@ class Subsets(_Design):
         for fold in range(position, position + self.left_out):
             mask[folds[fold % self.folds]] = False
         return mask
+
+    def check(self, n: int) -> None:
+        if n < self.folds:
+            raise MemregError(
+                f"r = {self.r} needs {self.folds} folds, more than the {n} training examples: "
+                "use a data set with more of them, or another r"
+            )
 
     def block(self, member: int) -> int:
         return member // self.folds

@@ -73,9 +73,7 @@ def parse_grid(content: object, where: str, members: int | None = None) -> Grid:
     _known(content, GRID_KEYS, where)
     name = content.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise MemregError(
-            f"{where}: name must be letters, digits, '.', '_' and '-', not {name!r}"
-        )
+        raise MemregError(f"{where}: name must be letters, digits, '.', '_' and '-', not {name!r}")
     defaults = content.get("defaults") or {}
     entries = content.get("cells")
     if not isinstance(defaults, Mapping):
@@ -123,6 +121,8 @@ def plan_cell(flat: Mapping[str, Any], where: str) -> Planned:
 def first_error(error: ValidationError) -> str:
     """Pydantic's first complaint in one line."""
     first = error.errors()[0]
+    if first["type"] == "union_tag_invalid":
+        return f"design: must be {first['ctx']['expected_tags']}, not '{first['ctx']['tag']}'"
     field = ".".join(str(part) for part in first["loc"]) or "value"
     message = first["msg"].removeprefix("Value error, ").replace("Input s", "s")
     return f"{field}: {message}, not {first['input']!r}"

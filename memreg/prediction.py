@@ -1,6 +1,7 @@
 """What a trained member leaves behind: its prediction on every example."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ class Prediction:
     seed: int
     included: NDArray[np.bool_]
     """Shape [n_train]."""
-    predicted: NDArray[np.uint8] | NDArray[np.uint16]
+    predicted: NDArray[np.unsignedinteger[Any]]
     """Class, shape [N]; `no_class` throughout if the member diverged."""
     p_label: NDArray[np.float16]
     """Softmax probability of the given label, shape [N]."""
@@ -38,19 +39,26 @@ class Predictions:
     member: NDArray[np.int32]
     seed: NDArray[np.int64]
     included: NDArray[np.bool_]
-    predicted: NDArray[np.uint8] | NDArray[np.uint16]
+    predicted: NDArray[np.unsignedinteger[Any]]
     p_label: NDArray[np.float16]
     p_max: NDArray[np.float16]
 
     @property
     def n_train(self) -> int:
-        return self.included.shape[1]
+        return int(self.included.shape[1])
 
     @property
     def diverged(self) -> NDArray[np.bool_]:
         """Shape [k]."""
-        return self.predicted[:, 0] == np.iinfo(self.predicted.dtype).max
+        return diverged(self.predicted)
 
-    def correct(self, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    def correct(self, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each prediction is the label, shape [k, N]; labels [N], training first."""
-        return self.predicted == labels.astype(self.predicted.dtype)
+        correct: NDArray[np.bool_] = np.equal(self.predicted, labels)
+        return correct
+
+
+def diverged(predicted: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.bool_]:
+    """Which members have no class for anything; predicted: [members, N], result [members]."""
+    missing: NDArray[np.bool_] = predicted[:, 0] == np.iinfo(predicted.dtype).max
+    return missing

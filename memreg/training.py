@@ -56,14 +56,17 @@ def train_member(
     )
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
         torch.manual_seed(random.seed(seed, INITIALISATION))
-        model = models.build(recipe.model, dataset.image_shape, dataset.classes)
-        model = model.to(device=target, memory_format=torch.channels_last)
+        model = new_model(recipe, dataset, target)
         logs: dict[str, list[float]] = {"train_loss": [], "test_accuracy": []} if curve else {}
-        _fit(model, recipe, dataset, order, draws, logs)
+        fit(model, recipe, dataset, order, draws, logs)
     predicted, p_label, p_max = predict(model, recipe, dataset)
-    return Prediction(
-        member, seed, included, predicted, p_label, p_max, time.perf_counter() - start, logs
-    )
+    return Prediction(member, seed, included, predicted, p_label, p_max, time.perf_counter() - start, logs)
+
+
+def new_model(recipe: Recipe, dataset: Dataset, device: torch.device) -> nn.Module:
+    """The recipe's network, initialised from torch's global generator, in channels-last memory."""
+    model = models.build(recipe.model, dataset.image_shape, dataset.classes)
+    return model.to(device=device, memory_format=torch.channels_last)
 
 
 def batch_order(rows: Tensor, steps: int, batch_size: int, generator: torch.Generator) -> Tensor:
@@ -84,25 +87,7 @@ def triangle(steps: int, peak: float, warmup: float) -> NDArray[np.float64]:
     return peak * np.interp(middle, [0, warmup, 1], [0, 1, 0])
 
 
-def predict(
-    model: nn.Module, recipe: Recipe, dataset: Dataset
-) -> tuple[NDArray[Any], NDArray[np.float16], NDArray[np.float16]]:
-    """Class, probability of the label and probability of the class for all N examples, each shape [N]."""
-    logits = torch.cat(
-        [_logits(model, recipe, x) for x in (dataset.train_images, dataset.test_images)]
-    )
-    p = logits.float().softmax(1)
-    labels = torch.from_numpy(np.concatenate([dataset.train_labels, dataset.test_labels]))
-    p_max, predicted = p.max(1)
-    p_label = p.gather(1, labels.to(p.device)[:, None])[:, 0]
-    missing = no_class(dataset.classes)
-    classes = predicted.cpu().numpy().astype(np.uint8 if missing == 255 else np.uint16)
-    if not bool(p_max.isfinite().all()):
-        classes[:] = missing
-    return classes, p_label.half().cpu().numpy(), p_max.half().cpu().numpy()
-
-
-def _fit(
+def fit(
     model: nn.Module,
     recipe: Recipe,
     dataset: Dataset,
@@ -110,6 +95,10 @@ def _fit(
     draws: augmentation.Draws | None,
     logs: dict[str, list[float]],
 ) -> None:
+    """Train `model` on the batches of `order`, shape [steps, batch_size].
+
+    Where `logs` has the keys `train_loss` and `test_accuracy`, appends each epoch's.
+    """
     device = next(model.parameters()).device
     optimizer = torch.optim.SGD(
         model.parameters(),
@@ -128,7 +117,7 @@ def _fit(
         with _precision(recipe, device):
             loss = F.cross_entropy(model(x), y)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         if logs:
             losses.append(loss.detach())
@@ -139,6 +128,22 @@ def _fit(
             model.train()
 
 
+def predict(
+    model: nn.Module, recipe: Recipe, dataset: Dataset
+) -> tuple[NDArray[Any], NDArray[np.float16], NDArray[np.float16]]:
+    """Class, probability of the label and probability of the class for all N examples, each shape [N]."""
+    logits = torch.cat([_logits(model, recipe, x) for x in (dataset.train_images, dataset.test_images)])
+    p = logits.float().softmax(1)
+    labels = torch.from_numpy(np.concatenate([dataset.train_labels, dataset.test_labels]))
+    p_max, predicted = p.max(1)
+    p_label = p.gather(1, labels.to(p.device)[:, None])[:, 0]
+    missing = no_class(dataset.classes)
+    classes = predicted.cpu().numpy().astype(np.uint8 if missing == 255 else np.uint16)
+    if not bool(p_max.isfinite().all()):
+        classes[:] = missing
+    return classes, p_label.half().cpu().numpy(), p_max.half().cpu().numpy()
+
+
 @torch.inference_mode()
 def _logits(model: nn.Module, recipe: Recipe, images: NDArray[np.uint8], batch: int = 1024) -> Tensor:
     device = next(model.parameters()).device
@@ -146,7 +151,7 @@ def _logits(model: nn.Module, recipe: Recipe, images: NDArray[np.uint8], batch: 
     with _precision(recipe, device):
         return torch.cat(
             [
-                model(memory.scale(torch.from_numpy(images[i : i + batch]).to(device)))
+                model(memory.scale(memory.tensor(images[i : i + batch]).to(device)))
                 for i in range(0, len(images), batch)
             ]
         )

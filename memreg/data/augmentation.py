@@ -22,9 +22,7 @@ class Draws:
         return Draws(self.rows[part], self.columns[part], self.mirrored[part], self.padding)
 
     def to(self, device: torch.device) -> "Draws":
-        return Draws(
-            self.rows.to(device), self.columns.to(device), self.mirrored.to(device), self.padding
-        )
+        return Draws(self.rows.to(device), self.columns.to(device), self.mirrored.to(device), self.padding)
 
 
 def draw(images: int, side: int, strength: float, flip: bool, generator: torch.Generator) -> Draws | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 
@@ -43,6 +44,22 @@ class Dataset:
         """(channels, height, width)."""
         height, width, channels = self.train_images.shape[1:]
         return channels, height, width
+
+    def examples(self) -> pd.DataFrame:
+        """One row per example, training first: `split`, `example` (index in its split), `label`, and where
+        planted `clean_label` (the given label in the test split) and `group`."""
+        table = pd.DataFrame(
+            {
+                "split": ["train"] * self.n_train + ["test"] * self.n_test,
+                "example": np.concatenate([np.arange(self.n_train), np.arange(self.n_test)]),
+                "label": np.concatenate([self.train_labels, self.test_labels]),
+            }
+        )
+        if self.clean_labels is not None:
+            table["clean_label"] = np.concatenate([self.clean_labels, self.test_labels])
+        if self.groups is not None:
+            table["group"] = self.groups
+        return table
 
     @cached_property
     def digests(self) -> tuple[str, str]:

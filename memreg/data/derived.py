@@ -37,9 +37,7 @@ def with_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
     """Only these classes, training and test, relabelled 0, 1, ... in the order given."""
     for label in classes:
         if label >= dataset.classes:
-            raise MemregError(
-                f"{dataset.name} has no class {label}: choose from 0 to {dataset.classes - 1}"
-            )
+            raise MemregError(f"{dataset.name} has no class {label}: choose from 0 to {dataset.classes - 1}")
     relabelled = np.full(dataset.classes, -1, np.int64)
     relabelled[list(classes)] = np.arange(len(classes))
     train, test = relabelled[dataset.train_labels], relabelled[dataset.test_labels]

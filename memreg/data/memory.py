@@ -1,8 +1,11 @@
 """The memory loader: index arrays that are in memory (or memory-mapped), a chunk of batches at a time."""
 
+import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from memreg.data import augmentation
@@ -20,6 +23,13 @@ def scale(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).float().mul_(1 / 63.75).sub_(2)
 
 
+def tensor(array: NDArray[Any]) -> Tensor:
+    """The array's own memory as a tensor, without the warning for memory that is mapped read-only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
 def batches(
     dataset: Dataset, order: Tensor, draws: augmentation.Draws | None, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -30,8 +40,7 @@ def batches(
     """
     steps, batch = order.shape
     per_chunk = max(1, CHUNK // batch)
-    images = torch.from_numpy(dataset.train_images).to(device)
-    labels = torch.from_numpy(dataset.train_labels).to(device)
+    images, labels = (tensor(a).to(device) for a in (dataset.train_images, dataset.train_labels))
     for first in range(0, steps, per_chunk):
         index = order[first : first + per_chunk].reshape(-1).to(device)
         chunk = images[index]

@@ -11,9 +11,7 @@ from memreg.engines.local import run_local
 from memreg.errors import MemregError
 from memreg.prediction import Prediction
 
-Engine = Callable[
-    [Iterable[Job], Mapping[str, Dataset], Resources], Iterator[tuple[Job, Prediction]]
-]
+Engine = Callable[[Iterable[Job], Mapping[str, Dataset], Resources], Iterator[tuple[Job, Prediction]]]
 
 ENGINES: dict[str, Engine] = {"local": run_local}
 

@@ -1,5 +1,6 @@
 """The unit of work: one member of one cell."""
 
+import os
 from dataclasses import dataclass
 
 from memreg.cell import Cell
@@ -24,6 +25,15 @@ class Resources:
     """Torch threads of each process."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
+
+    @property
+    def processes(self) -> int:
+        return self.workers or max(1, cores() // self.threads)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def resolve_device(device: str) -> str:

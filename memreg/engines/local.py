@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing import forkserver
 from pathlib import Path
 
 from memreg.data.dataset import Dataset
@@ -37,15 +38,17 @@ def run_local(
     deaths: dict[Job, int] = {}
     with tempfile.TemporaryDirectory(prefix="memreg-") as directory:
         handles = {
-            key: share(dataset, Path(directory) / str(i))
-            for i, (key, dataset) in enumerate(datasets.items())
+            key: share(dataset, Path(directory) / str(i)) for i, (key, dataset) in enumerate(datasets.items())
         }
+        device = resolve_device(resources.device)
+        _start_server()
+        workers = resources.processes
         while True:
-            pool = _pool(handles, resources)
+            pool = _pool(workers, handles, device, resources.threads)
             running: dict[Future[Prediction], Job] = {}
             try:
                 while True:
-                    room = pool._max_workers * AHEAD - len(running)
+                    room = workers * AHEAD - len(running)
                     for job in _take(retry, waiting, room):
                         running[pool.submit(_work, job)] = job
                     if not running:
@@ -60,8 +63,9 @@ def run_local(
                     deaths[job] = deaths.get(job, 0) + 1
                     if deaths[job] == ATTEMPTS:
                         raise MemregError(
-                            f"a worker died {ATTEMPTS} times while member {job.member} of {job.cell.recipe.model} "
-                            f"on {job.cell.dataset} was trained: out of memory? Try fewer workers"
+                            f"a worker died {ATTEMPTS} times while member {job.member} of "
+                            f"{job.cell.recipe.model} on {job.cell.dataset} was trained: out of memory? "
+                            "Try fewer workers"
                         ) from None
             finally:
                 _stop(pool)
@@ -74,15 +78,32 @@ def _take(retry: list[Job], waiting: Iterator[Job], room: int) -> Iterator[Job]:
     yield from islice(waiting, max(0, room))
 
 
-def _pool(handles: dict[str, Path], resources: Resources) -> ProcessPoolExecutor:
+def _start_server() -> None:
+    """Start the process that workers are forked from, and wait until it has imported torch.
+
+    Ctrl-C reaches it too, and means nothing to it: the driver ends it. A driver that is interrupted while
+    it waits leaves it nothing to fork but `_nothing`.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["memreg.training"])
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    process = context.Process(target=_nothing)
+    process.start()
+    process.join()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _pool(workers: int, handles: dict[str, Path], device: str, threads: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("forkserver")
     return ProcessPoolExecutor(
-        resources.workers or max(1, cores // resources.threads),
-        mp_context=context,
-        initializer=_start,
-        initargs=(handles, resolve_device(resources.device), resources.threads),
+        workers, mp_context=context, initializer=_start, initargs=(handles, device, threads)
     )
 
 

@@ -7,10 +7,11 @@ again? The second knows nothing of the choice of cells, the first nothing of the
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Z = 1.959964
+from memreg.estimators.bootstrap import quantile, standard_error
+from memreg.estimators.counts import Floats
+
+NORMAL = 1.959964
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,18 @@ class Pearson:
     member_high: float = float("nan")
 
 
-def pearson(x: Floats, y: Floats, x_reps: Floats | None = None, y_reps: Floats | None = None) -> Pearson:
+def pearson(
+    x: Floats,
+    y: Floats,
+    x_reps: Floats | None = None,
+    y_reps: Floats | None = None,
+    blocks: int = 0,
+) -> Pearson:
     """Pearson's r of x and y, shape [cells].
 
     `low`, `high`: Fisher's z interval, standard error 1/sqrt(n-3), NaN for n < 4. With replicates, shape
-    [B, cells], `member_low`, `member_high`: standard error of z over member-bootstrap replicates,
-    centred on the estimate.
+    [B, cells], of a bootstrap of `blocks` blocks, `member_low`, `member_high`: the standard error of z over
+    the replicates, centred on the estimate.
     """
     keep = ~(np.isnan(x) | np.isnan(y))
     x, y = x[keep], y[keep]
@@ -39,7 +46,7 @@ def pearson(x: Floats, y: Floats, x_reps: Floats | None = None, y_reps: Floats |
     if x_reps is None or y_reps is None or n < 3:
         return Pearson(r, low, high, n)
     z = np.arctanh(np.clip(_r(x_reps[:, keep], y_reps[:, keep]), -1 + 1e-12, 1 - 1e-12))
-    return Pearson(r, low, high, n, *_z_interval(r, float(np.std(z, ddof=1))))
+    return Pearson(r, low, high, n, *_z_interval(r, standard_error(z, blocks), quantile(blocks)))
 
 
 def _r(x: Floats, y: Floats) -> Floats:
@@ -49,7 +56,7 @@ def _r(x: Floats, y: Floats) -> Floats:
     return np.clip(np.where(np.isfinite(r), r, np.nan), -1, 1)
 
 
-def _z_interval(r: float, standard_error: float) -> tuple[float, float]:
+def _z_interval(r: float, error: float, times: float = NORMAL) -> tuple[float, float]:
     with np.errstate(divide="ignore"):
         z = np.arctanh(r)
-    return float(np.tanh(z - Z * standard_error)), float(np.tanh(z + Z * standard_error))
+    return float(np.tanh(z - times * error)), float(np.tanh(z + times * error))

@@ -1,52 +1,112 @@
 """Sums over members. They add up, so shards of members can be counted one at a time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
-Ints = NDArray[np.int64]
+Numbers = NDArray[Any]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """For each of n training examples, how many members included it and got it right. All shapes [n]."""
+    """For each of n training examples, members that included it and got it right. All shapes [..., n]."""
 
-    included: Ints
-    included_correct: Ints
-    excluded: Ints
-    excluded_correct: Ints
+    included: Numbers
+    included_correct: Numbers
+    excluded: Numbers
+    excluded_correct: Numbers
 
-    def __add__(self, other: Self) -> "Counts":
+    def each(self, f: Callable[[Numbers], Numbers]) -> "Counts":
         return Counts(
-            self.included + other.included,
-            self.included_correct + other.included_correct,
-            self.excluded + other.excluded,
-            self.excluded_correct + other.excluded_correct,
+            f(self.included),
+            f(self.included_correct),
+            f(self.excluded),
+            f(self.excluded_correct),
         )
 
     @property
-    def included_accuracy(self) -> NDArray[np.float64]:
-        """Pr[correct, included]: the first term of Equation 1, shape [n]; NaN where never included."""
+    def included_accuracy(self) -> Floats:
+        """Pr[correct, included]: the first term of Equation 1; NaN where never included."""
         return _ratio(self.included_correct, self.included)
 
     @property
-    def excluded_accuracy(self) -> NDArray[np.float64]:
-        """Pr[correct, excluded]: the second term of Equation 1, shape [n]; NaN where never excluded."""
+    def excluded_accuracy(self) -> Floats:
+        """Pr[correct, excluded]: the second term of Equation 1; NaN where never excluded."""
         return _ratio(self.excluded_correct, self.excluded)
 
 
-def count(included: Mask, correct: Mask) -> Counts:
-    """Counts from members' inclusion masks and correctness on the training examples, both [members, n]."""
-    n_included = included.sum(0, dtype=np.int64)
-    n_correct = correct.sum(0, dtype=np.int64)
-    n_both = (included & correct).sum(0, dtype=np.int64)
-    return Counts(n_included, n_both, len(included) - n_included, n_correct - n_both)
+@dataclass(frozen=True)
+class Tally:
+    """Everything that a cell's aggregates need, summed within blocks of members."""
+
+    block: Numbers
+    """Number of each block, ascending, shape [b]."""
+    members: Numbers
+    """Members counted in each block, shape [b]."""
+    counts: Counts
+    """Shape [b, n_train]."""
+    test_correct: Floats
+    """Sum over members of test accuracy, shape [b]."""
+
+    @property
+    def total(self) -> Counts:
+        """Over all blocks, shape [n_train]."""
+        return self.counts.each(lambda a: a.sum(0, dtype=np.int64))
+
+    def __add__(self, other: Self) -> "Tally":
+        block = np.union1d(self.block, other.block)
+
+        def merge(a: Numbers, b: Numbers) -> Numbers:
+            out = np.zeros((len(block), *a.shape[1:]), a.dtype)
+            out[np.searchsorted(block, self.block)] += a
+            out[np.searchsorted(block, other.block)] += b
+            return out
+
+        mine, theirs = self.counts, other.counts
+        return Tally(
+            block,
+            merge(self.members, other.members),
+            Counts(
+                merge(mine.included, theirs.included),
+                merge(mine.included_correct, theirs.included_correct),
+                merge(mine.excluded, theirs.excluded),
+                merge(mine.excluded_correct, theirs.excluded_correct),
+            ),
+            merge(self.test_correct, other.test_correct),
+        )
 
 
-def _ratio(numerator: Ints, denominator: Ints) -> NDArray[np.float64]:
-    return np.divide(
-        numerator, denominator, out=np.full(len(numerator), np.nan), where=denominator > 0
+def tally(included: Mask, correct: Mask, block: Numbers) -> Tally:
+    """Tally members.
+
+    included: [members, n_train]; correct: [members, n_train + n_test], training first; block: [members].
+    """
+    numbers, inverse = np.unique(block, return_inverse=True)
+    on_train = correct[:, : included.shape[1]]
+    test_accuracy = correct[:, included.shape[1] :].mean(1)
+
+    def by_block(values: Mask) -> Numbers:
+        return np.stack([values[inverse == i].sum(0, dtype=np.int32) for i in range(len(numbers))])
+
+    return Tally(
+        numbers,
+        np.bincount(inverse, minlength=len(numbers)),
+        Counts(
+            by_block(included),
+            by_block(included & on_train),
+            by_block(~included),
+            by_block(~included & on_train),
+        ),
+        np.bincount(inverse, weights=test_accuracy, minlength=len(numbers)).astype(float),
     )
+
+
+def _ratio(numerator: Numbers, denominator: Numbers) -> Floats:
+    ratio = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=ratio, where=denominator > 0)
+    return ratio

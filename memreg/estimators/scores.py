@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from memreg.estimators.counts import Counts
+from memreg.estimators.counts import Counts, Floats, Numbers
 
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 """Thresholds 0.05 .. 0.95 at which the memorized fraction is reported."""
@@ -28,9 +27,7 @@ def scores(counts: Counts) -> pd.DataFrame:
         counts.excluded_correct[both],
         counts.excluded[both],
     )
-    variance = p1 * (1 - p1) / np.maximum(counts.included, 1) + p0 * (1 - p0) / np.maximum(
-        counts.excluded, 1
-    )
+    variance = p1 * (1 - p1) / np.maximum(counts.included, 1) + p0 * (1 - p0) / np.maximum(counts.excluded, 1)
     return pd.DataFrame(
         {
             "score": p1 - p0,
@@ -45,12 +42,7 @@ def scores(counts: Counts) -> pd.DataFrame:
     )
 
 
-def newcombe(
-    count1: NDArray[np.int64],
-    n1: NDArray[np.int64],
-    count0: NDArray[np.int64],
-    n0: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def newcombe(count1: Numbers, n1: Numbers, count0: Numbers, n0: Numbers) -> tuple[Floats, Floats]:
     """95 % interval of p1 - p0 for independent proportions, any shape, elementwise."""
     low, high = confint_proportions_2indep(
         count1, n1, count0, n0, method="newcomb", compare="diff", alpha=0.05
@@ -58,7 +50,7 @@ def newcombe(
     return low, high
 
 
-def memorized_fraction(score: NDArray[np.float64], threshold: float) -> float:
+def memorized_fraction(score: Floats, threshold: float) -> float:
     """Share of training examples with score >= threshold (section 3.2); NaN if no example has a score."""
     known = score[~np.isnan(score)]
     return float(np.mean(known >= threshold - 1e-12)) if len(known) else float("nan")

@@ -1,12 +1,12 @@
 """Artifacts of one run, whatever store they lie in."""
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
@@ -23,6 +23,7 @@ class Artifacts:
     def __init__(self, client: MlflowClient, run_id: str, artifact_uri: str) -> None:
         self._client = client
         self._run_id = run_id
+        self._uri = artifact_uri
         local = is_local_uri(artifact_uri)
         self._root = Path(local_file_uri_to_path(artifact_uri)) if local else None
         self._cache: tempfile.TemporaryDirectory[str] | None = None
@@ -66,5 +67,10 @@ class Artifacts:
             found = [PurePosixPath(f.path).name for f in listed if f.path.endswith(suffix)]
         return sorted(f"{folder}/{name}" for name in found)
 
-    def put_file(self, name: str, source: Path) -> None:
-        self.put(name, lambda path: shutil.copyfile(source, path))
+    def set_aside(self, name: str) -> None:
+        """Take a damaged file out of the way: renamed in a local store, deleted in a remote one."""
+        if self._root is not None:
+            path = self._root / name
+            path.replace(path.with_name(f"{path.name}.damaged"))
+        else:
+            get_artifact_repository(self._uri).delete_artifacts(name)

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from memreg.errors import MemregError
 from memreg.prediction import Prediction, Predictions
+from memreg.registry.artifacts import Artifacts
 from memreg.registry.files import write_atomically
 
 SCHEMA = "1"
+Shards = Iterable[dict[str, NDArray[Any]]]
 COLUMNS = ("member", "seed", "included", "predicted", "p_label", "p_max")
 
 
-def write_shard(
-    path: Path, predictions: Sequence[Prediction], cell: str, dataset_fingerprint: str
-) -> None:
+def write_shard(path: Path, predictions: Sequence[Prediction], cell: str, dataset_fingerprint: str) -> None:
     """Write members, in order of their index, under `path`: complete there or not there at all.
 
     cell: the cell hash. Each column's CRC-32 goes into the schema metadata, since neither Arrow nor zstd
@@ -46,9 +46,10 @@ def write_shard(
 
     def write(temporary: Path) -> None:
         options = pa.ipc.IpcWriteOptions(compression="zstd")
-        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(
-            sink, table.schema, options=options
-        ) as writer:
+        with (
+            pa.OSFile(str(temporary), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema, options=options) as writer,
+        ):
             writer.write_table(table)
 
     write_atomically(path, write)
@@ -74,36 +75,49 @@ def read_shard(
                     f"{metadata.get('memreg.schema', 'none')}"
                 )
             _belongs(path, "cell", metadata["memreg.cell"], cell)
-            _belongs(
-                path, "data set", metadata["memreg.dataset_fingerprint"], dataset_fingerprint
-            )
+            _belongs(path, "data set", metadata["memreg.dataset_fingerprint"], dataset_fingerprint)
             options = pa.ipc.IpcReadOptions(
                 included_fields=[schema.get_field_index(name) for name in columns]
             )
             table = pa.ipc.open_file(source, options=options).read_all()
             arrays = {name: _to_numpy(table.column(name).combine_chunks()) for name in columns}
+        _check(arrays, metadata)
     except (OSError, pa.ArrowException, KeyError, ValueError, UnicodeDecodeError) as error:
         raise MemregError(
             f"{path}: damaged prediction shard ({_first_line(error)}): run the study again to train "
             "its members anew"
         ) from error
-    expected = json.loads(metadata["memreg.crc32"])
-    n_train, n = int(metadata["n_train"]), int(metadata["n_train"]) + int(metadata["n_test"])
-    for name, array in arrays.items():
-        width = {"member": (), "seed": (), "included": (n_train,)}.get(name, (n,))
-        if array.shape[1:] != width or _crc(array) != expected[name]:
-            raise MemregError(
-                f"{path}: damaged prediction shard (column '{name}' fails its checksum): run the "
-                "study again to train its members anew"
-            )
     return arrays
 
 
-def stack(shards: Sequence[dict[str, NDArray[Any]]]) -> Predictions:
+def read_shards(
+    artifacts: Artifacts, cell: str, dataset_fingerprint: str, columns: Sequence[str] = COLUMNS
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """All shards of a cell's run, one at a time."""
+    names = artifacts.names("predictions", ".arrow")
+    if not names:
+        raise MemregError(f"cell {cell[:12]} has no prediction shards yet")
+    for name in names:
+        yield read_shard(artifacts.get(name), cell, dataset_fingerprint, columns)
+
+
+def stack(shards: Shards) -> Predictions:
     """Shards of one cell as one, in order of member index."""
-    columns = {name: np.concatenate([shard[name] for shard in shards]) for name in COLUMNS}
+    parts = list(shards)
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
     order = np.argsort(columns["member"], kind="stable")
     return Predictions(**{name: array[order] for name, array in columns.items()})
+
+
+def _check(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> None:
+    crc32 = json.loads(metadata["memreg.crc32"])
+    n_train, n_test = int(metadata["n_train"]), int(metadata["n_test"])
+    widths = {"member": (), "seed": (), "included": (n_train,)}
+    for name, array in arrays.items():
+        if array.shape[1:] != widths.get(name, (n_train + n_test,)):
+            raise ValueError(f"column '{name}' has the wrong width")
+        if _crc(array) != crc32[name]:
+            raise ValueError(f"column '{name}' fails its checksum")
 
 
 def _belongs(path: Path, what: str, found: str, expected: str | None) -> None:

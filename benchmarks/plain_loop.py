@@ -1,0 +1,109 @@
+"""The script that a researcher would write without memreg, as fairly as we can.
+
+One process, torch's default threads, a DataLoader, the same network, data, subsets, schedule and number of
+steps; one nested MLflow run per model with its params, its loss per epoch, its final metrics, and
+an npz of its predictions.
+
+    python benchmarks/plain_loop.py --members 40 --epochs 30
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, Subset, TensorDataset
+
+from memreg.data import load
+from memreg.models import build
+
+BATCH, RATE, WEIGHT_DECAY = 128, 0.2, 5e-4
+
+
+def train_one(
+    model_name: str, dataset: TensorDataset, everything: TensorDataset, n: int, epochs: int, seed: int
+):
+    """One model, one run."""
+    torch.manual_seed(seed)
+    included = np.sort(np.random.default_rng(seed).permutation(n)[: round(0.7 * n)])
+    model = build(model_name, tuple(dataset.tensors[0].shape[1:]), 10)
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9, weight_decay=WEIGHT_DECAY)
+    loader = DataLoader(Subset(dataset, included.tolist()), batch_size=BATCH, shuffle=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        RATE,
+        total_steps=epochs * len(loader),
+        pct_start=0.2,
+        anneal_strategy="linear",
+        cycle_momentum=False,
+    )
+    with mlflow.start_run(nested=True, run_name=f"model {seed}"):
+        mlflow.log_params(
+            {"model": model_name, "epochs": epochs, "batch_size": BATCH, "learning_rate": RATE, "seed": seed}
+        )
+        for epoch in range(epochs):
+            model.train()
+            total = 0.0
+            for x, y in loader:
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                total += loss.item() * len(y)
+            mlflow.log_metric("loss", total / len(included), step=epoch)
+        model.eval()
+        with torch.no_grad():
+            p = torch.cat([model(x).softmax(1) for x, _ in DataLoader(everything, batch_size=512)])
+        labels = everything.tensors[1]
+        correct = (p.argmax(1) == labels).numpy()
+        mlflow.log_metrics(
+            {
+                "test_accuracy": float(correct[n:].mean()),
+                "included_accuracy": float(correct[:n][included].mean()),
+            }
+        )
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "predictions.npz"
+            np.savez_compressed(
+                path,
+                included=included,
+                predicted=p.argmax(1).numpy(),
+                p_label=p.gather(1, labels[:, None]).numpy(),
+                p_max=p.max(1).values.numpy(),
+            )
+            mlflow.log_artifact(str(path))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", default="vgg3-w16")
+    parser.add_argument("--members", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=30)
+    arguments = parser.parse_args()
+    digits = load("digits")
+
+    def tensors(images, labels):
+        return TensorDataset(
+            torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(labels)
+        )
+
+    train = tensors(digits.train_images, digits.train_labels)
+    everything = tensors(
+        np.concatenate([digits.train_images, digits.test_images]),
+        np.concatenate([digits.train_labels, digits.test_labels]),
+    )
+    mlflow.set_experiment("plain loop")
+    start = time.perf_counter()
+    with mlflow.start_run(run_name="plain loop"):
+        for seed in range(arguments.members):
+            train_one(arguments.model, train, everything, digits.n_train, arguments.epochs, seed)
+    print(f"seconds {time.perf_counter() - start:.2f}")
+
+
+if __name__ == "__main__":
+    main()

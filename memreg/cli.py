@@ -1,0 +1,77 @@
+"""`memreg cells | scores | plan`: queries, and what a grid will cost."""
+
+from pathlib import Path
+
+import click
+
+from memreg import options, terminal
+from memreg.engines import Resources
+
+
+@click.group()
+def memreg() -> None:
+    """Query the registry of memorization experiments, and plan new ones."""
+
+
+@memreg.command()
+@click.option("--study", type=options.TEXT, help="Name or run id; default: every complete cell.")
+@click.option("--csv", is_flag=True, help="All columns, as CSV.")
+@options.TRACKING
+def cells(study: str | None, csv: bool, tracking_uri: str | None) -> None:
+    """One line per cell."""
+    from memreg.registry import Registry
+
+    table = Registry(tracking_uri).cells(study)
+    if csv:
+        click.echo(table.to_csv(index=False), nl=False)
+    elif table.empty:
+        click.echo("no complete cells yet: `make corr_grid` trains 19")
+    else:
+        terminal.show_cells(table)
+
+
+@memreg.command()
+@click.argument("cell")
+@click.option("--top", default=20, type=click.IntRange(min=1), help="Rows, highest scores first.")
+@click.option("--csv", is_flag=True, help="All examples in their order, as CSV.")
+@options.TRACKING
+def scores(cell: str, top: int, csv: bool, tracking_uri: str | None) -> None:
+    """Memorization scores of CELL: its hash, the head of it, or its run id."""
+    from memreg.registry import Registry
+
+    table = Registry(tracking_uri).scores(cell)
+    if csv:
+        click.echo(table.to_csv(index=False), nl=False)
+    else:
+        click.echo(table.nlargest(top, "score").to_string(index=False, float_format="%.3f"))
+
+
+@memreg.command()
+@click.option("--grid", default="digits", help="A shipped grid's name, or the path of a grid file.")
+@click.option("--members", type=options.COUNT, help="Members of every cell; default: the grid's.")
+@click.option(
+    "--throughput",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Another machine's speed, as a multiple of this one's: adds its time.",
+)
+@options.resource_options
+def plan(
+    grid: str,
+    members: int | None,
+    throughput: float | None,
+    engine: str | None,
+    workers: int | None,
+    threads: int | None,
+    device: str | None,
+    data_dir: Path | None,
+) -> None:
+    """What a grid will cost: members, images, storage, and time after a few steps of each model."""
+    from memreg.grid import load_grid
+    from memreg.plan import plan_grid
+
+    resources = Resources(workers or 0, threads or 1, device or "auto")
+    click.echo(plan_grid(load_grid(grid, members), resources, data_dir, throughput))
+
+
+def main() -> None:
+    options.run(memreg)

@@ -1,0 +1,37 @@
+"""A cell's aggregates: one number each, as MLflow and the correlation want them."""
+
+import numpy as np
+
+from memreg.estimators.counts import Tally
+from memreg.estimators.scores import THRESHOLDS, memorized_fraction
+
+
+def fraction_key(threshold: float) -> str:
+    """Metric name of the memorized fraction at a threshold."""
+    return f"memorized_fraction/{threshold:.2f}"
+
+
+STATISTICS = ("mean_score", *map(fraction_key, THRESHOLDS))
+"""What is correlated with test accuracy."""
+
+
+def summarise(tally: Tally) -> dict[str, float]:
+    """`members`, mean accuracies over members and examples, `mean_score`, memorized fractions.
+
+    NaN for what the design cannot tell, as the score of an example that no member excluded.
+    """
+    counts = tally.total
+    score = counts.included_accuracy - counts.excluded_accuracy
+    members = int(tally.members.sum())
+    return {
+        "members": members,
+        "test_accuracy": float(tally.test_correct.sum() / members),
+        "included_accuracy": _share(counts.included_correct.sum(), counts.included.sum()),
+        "excluded_accuracy": _share(counts.excluded_correct.sum(), counts.excluded.sum()),
+        "mean_score": float(np.nanmean(score)) if not np.isnan(score).all() else float("nan"),
+        **{fraction_key(t): memorized_fraction(score, t) for t in THRESHOLDS},
+    }
+
+
+def _share(correct: int, of: int) -> float:
+    return float(correct / of) if of else float("nan")

@@ -1,0 +1,109 @@
+"""Command-line options that entry points and commands share, and how both end on bad input."""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import yaml
+
+from memreg.errors import MemregError
+from memreg.grid import DESIGN_KEYS
+from memreg.recipe import Recipe
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Maybe(click.ParamType[Any]):
+    """A value, or nothing when the text is empty: MLproject passes '' for a parameter not given."""
+
+    def __init__(self, inner: click.ParamType[Any]) -> None:
+        self.inner, self.name = inner, inner.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return None if value == "" else self.inner.convert(value, param, ctx)
+
+
+TEXT, COUNT = Maybe(click.STRING), Maybe(click.IntRange(min=1))
+PATH = Maybe(click.Path(path_type=Path))
+
+RESOURCES = (
+    click.option("--engine", type=TEXT, help="Where members run: local."),
+    click.option("--workers", type=COUNT, help="Processes; default: as many as cores."),
+    click.option("--threads", type=COUNT, help="Torch threads of each process; default 1."),
+    click.option("--device", type=TEXT, help="auto, cpu, cuda or cuda:N; default auto."),
+    click.option("--data-dir", type=PATH, help="Default: MEMREG_DATA_DIR, else ./data."),
+)
+TRACKING = click.option(
+    "--tracking-uri", type=TEXT, help="Default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db."
+)
+
+
+def resource_options(f: F) -> F:
+    """--engine, --workers, --threads, --device, --data-dir."""
+    for option in reversed(RESOURCES):
+        f = option(f)
+    return f
+
+
+def cell_options(f: F) -> F:
+    """Every field of a recipe and of a design, by its name."""
+    names = [*Recipe.model_fields, *DESIGN_KEYS]
+    for name in reversed(names):
+        f = click.option(f"--{name.replace('_', '-')}", name, type=TEXT)(f)
+    return f
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """The cell fields among a command's values that were given, read as YAML reads them."""
+    names = {"dataset", *Recipe.model_fields, *DESIGN_KEYS}
+    return {
+        key: value if key in ("dataset", "model") else _yaml(value)
+        for key, value in values.items()
+        if key in names and value is not None
+    }
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def run(command: click.Command) -> NoReturn:
+    """Run a command as a program: bad input is one line on stderr and exit status 2.
+
+    SIGTERM is answered like Ctrl-C, once; what is then put in order is not interrupted again.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    warnings.filterwarnings("ignore", module="mlflow")
+    try:
+        command.main(standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except MemregError as error:
+        _fail(str(error))
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted: what was trained is kept, the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"memreg: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

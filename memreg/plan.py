@@ -1,0 +1,130 @@
+"""What a grid will cost, before anything is trained."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from memreg.data import Dataset
+from memreg.engines import Resources
+from memreg.engines.job import resolve_device
+from memreg.grid import Grid
+from memreg.recipe import Recipe
+from memreg.study import Resolved, resolve
+
+SHARD_BYTES = 1.65  # per member and example, measured: see docs/benchmarks.md
+PREDICTED = 256  # examples of each split
+STEPS = (3, 13)  # timed and subtracted, which leaves out what only the first steps cost
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one cell."""
+
+    item: Resolved
+    images: int
+    """Seen in training, all members."""
+    storage: float
+    """Bytes of shards, all members."""
+    hours: float
+    """Of one process of this machine, all members."""
+
+
+def plan_grid(
+    grid: Grid,
+    resources: Resources,
+    data_dir: Path | None = None,
+    throughput: float | None = None,
+) -> str:
+    """A table of cells and their costs, and the sum, as text for people.
+
+    throughput: another machine's speed as a multiple of this one's, whose time is then given too.
+    """
+    import torch
+
+    torch.set_num_threads(resources.threads)
+    device = resolve_device(resources.device)
+    costs = [_cost(item, device) for item in resolve(grid.cells, data_dir)]
+    workers = resources.processes
+    lines = [f"{'data set':24} {'model':14} {'members':>8} {'images':>9} {'storage':>9} {'time':>9}"]
+    for c in costs:
+        cell = c.item.cell
+        lines.append(
+            f"{cell.dataset:24} {cell.recipe.model:14} {c.item.members:8,d} {_short(c.images):>9} "
+            f"{_short(c.storage) + 'B':>9} {_time(c.hours / workers):>9}"
+        )
+    hours = sum(c.hours for c in costs) / workers
+    lines += [
+        "",
+        f"{len(costs)} cells, {sum(c.item.members for c in costs):,} members, "
+        f"{_short(sum(c.images for c in costs))} images, {_short(sum(c.storage for c in costs))}B of shards",
+        f"about {_time(hours)} on this machine ({workers} processes on {device}), from "
+        f"{STEPS[1] - STEPS[0]} steps of each model",
+    ]
+    if throughput is not None:
+        lines.append(f"about {_time(hours / throughput)} at {throughput:g} times its throughput")
+    return "\n".join(lines)
+
+
+def _cost(item: Resolved, device: str) -> Cost:
+    recipe, dataset = item.cell.recipe, item.dataset
+    steps = math.ceil(recipe.epochs * item.cell.design.size(dataset.n_train) / recipe.batch_size)
+    step, prediction = _calibrate(recipe, dataset, device)
+    examples = dataset.n_train + dataset.n_test
+    return Cost(
+        item,
+        steps * recipe.batch_size * item.members,
+        SHARD_BYTES * examples * item.members,
+        (steps * step + examples * prediction) * item.members / 3600,
+    )
+
+
+def _calibrate(recipe: Recipe, dataset: Dataset, device: str) -> tuple[float, float]:
+    """Seconds of a training step and of an example's prediction."""
+    import torch
+
+    from memreg.data import augmentation
+    from memreg.training import batch_order, fit, new_model, predict
+
+    generator = torch.Generator().manual_seed(0)
+    model = new_model(recipe, dataset, torch.device(device))
+    times = []
+    for steps in STEPS:
+        order = batch_order(torch.arange(dataset.n_train), steps, recipe.batch_size, generator)
+        side = min(dataset.image_shape[1:])
+        draws = augmentation.draw(order.numel(), side, recipe.augmentation, dataset.flip, generator)
+        times.append(_seconds(partial(fit, model, recipe, dataset, order, draws, {})))
+    few = replace(
+        dataset,
+        train_images=dataset.train_images[:PREDICTED],
+        train_labels=dataset.train_labels[:PREDICTED],
+        test_images=dataset.test_images[:PREDICTED],
+        test_labels=dataset.test_labels[:PREDICTED],
+    )
+    prediction = _seconds(partial(predict, model, recipe, few)) / (few.n_train + few.n_test)
+    return max(0.0, times[1] - times[0]) / (STEPS[1] - STEPS[0]), prediction
+
+
+def _seconds(f: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    f()
+    return time.perf_counter() - start
+
+
+def _short(number: float) -> str:
+    """Three digits and a metric prefix."""
+    for prefix in ("", "k", "M", "G", "T"):
+        if number < 1000:
+            return f"{number:.3g} {prefix}"
+        number /= 1000
+    return f"{number:.3g} P"
+
+
+def _time(hours: float) -> str:
+    if hours < 1 / 60:
+        return f"{3600 * hours:.0f} s"
+    if hours < 1:
+        return f"{60 * hours:.0f} min"
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.0f} days"

@@ -1,0 +1,6 @@
+"""MLflow as the registry of cells: written by one driver, read by everyone."""
+
+from memreg.registry.reader import Registry
+from memreg.registry.store import CellWriter, RunWriter, Store
+
+__all__ = ["CellWriter", "Registry", "RunWriter", "Store"]

@@ -1,0 +1,163 @@
+"""Reading the registry: cells as a frame, predictions as arrays. Reading never writes."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.entities.run import Run
+from mlflow.exceptions import MlflowException
+from numpy.typing import NDArray
+
+from memreg.cell import Cell
+from memreg.errors import MemregError
+from memreg.prediction import Predictions
+from memreg.registry.artifacts import Artifacts
+from memreg.registry.connection import connect
+from memreg.registry.shards import COLUMNS, read_shards, stack
+
+PAGE = 1000
+COMPLETE = "tags.`memreg.kind` = 'cell' and tags.`memreg.status` = 'complete'"
+
+
+class Registry:
+    """Complete cells of a tracking store, across its experiments.
+
+    A cell is named by its hash, by at least six digits of it, or by its run id; a study by its name (its
+    newest run with that name) or its run id.
+    """
+
+    def __init__(self, tracking_uri: str | None = None) -> None:
+        self._client = connect(tracking_uri)
+        self._artifacts: dict[str, Artifacts] = {}
+
+    def cells(self, study: str | None = None) -> pd.DataFrame:
+        """One row per cell: `run_id`, `cell`, `study`, then params and metrics by their MLflow names.
+
+        With `study`, its cells in the order of its grid, else all complete cells, oldest first.
+        """
+        if study is None:
+            runs = self._search(COMPLETE, "attributes.start_time ASC")
+            return frame([self._row(run) for run in runs])
+        table = pd.read_parquet(self._of(self.study_run(study)).get("cells.parquet"))
+        return self.rows(table["run_id"])
+
+    def rows(self, run_ids: Iterable[str]) -> pd.DataFrame:
+        """The rows of `cells` for these runs, in this order."""
+        return frame([self._row(self._client.get_run(run_id)) for run_id in run_ids])
+
+    def cell_run(self, cell: str) -> Run:
+        """The MLflow run of a cell."""
+        if not cell:
+            raise MemregError("which cell? Give its hash, or its run id: `memreg cells` lists them")
+        found = self._search(f"tags.`memreg.cell` LIKE '{_plain(cell)}%'") if len(cell) >= 6 else []
+        found = [run for run in found if run.data.tags.get("memreg.kind") == "cell"]
+        if len(found) > 1:
+            hashes = {run.data.tags["memreg.cell"] for run in found}
+            if len(hashes) > 1:
+                raise MemregError(f"cell {cell} is ambiguous: {len(hashes)} cells begin with it")
+            complete = [run for run in found if run.data.tags["memreg.status"] == "complete"]
+            return (complete or found)[0]
+        return found[0] if found else self._run(cell, "cell")
+
+    def study_run(self, study: str) -> Run:
+        """The MLflow run of a study; of several with this name, the newest that has its cells."""
+        if not study:
+            raise MemregError("which study? Give its name or its run id")
+        found = self._search(
+            f"tags.`memreg.kind` = 'study' and tags.`memreg.study` = '{_plain(study)}'",
+            "attributes.start_time DESC",
+        )
+        done = [run for run in found if run.info.status == "FINISHED"]
+        if done or found:
+            return (done or found)[0]
+        return self._run(study, "study")
+
+    def cell(self, cell: str) -> Cell:
+        """What a cell is."""
+        path = self._of(self.cell_run(cell)).get("cell.json")
+        return Cell.model_validate_json(path.read_text())
+
+    def examples(self, cell: str) -> pd.DataFrame:
+        """`split`, `example`, `label`, and where known `clean_label` and `group`: N rows, training first."""
+        return pd.read_parquet(self._of(self.cell_run(cell)).get("examples.parquet"))
+
+    def scores(self, cell: str) -> pd.DataFrame:
+        """One row per training example; the columns are those of scores.parquet."""
+        return pd.read_parquet(self._of(self.cell_run(cell)).get("scores.parquet"))
+
+    def shards(self, cell: str, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, NDArray[Any]]]:
+        """Prediction shards one at a time: arrays by column name, a row per member."""
+        run = self.cell_run(cell)
+        tags = run.data.tags
+        return read_shards(self._of(run), tags["memreg.cell"], tags["memreg.dataset_fingerprint"], columns)
+
+    def predictions(self, cell: str) -> Predictions:
+        """All members, stacked in order of their index."""
+        return stack(self.shards(cell))
+
+    def _of(self, run: Run) -> Artifacts:
+        run_id = run.info.run_id
+        if run_id not in self._artifacts:
+            self._artifacts[run_id] = Artifacts(self._client, run_id, run.info.artifact_uri)
+        return self._artifacts[run_id]
+
+    def _run(self, run_id: str, kind: str) -> Run:
+        try:
+            run = self._client.get_run(run_id)
+        except MlflowException:
+            run = None
+        if run is None or run.data.tags.get("memreg.kind") != kind:
+            known = sorted(
+                {r.data.tags["memreg.study"] for r in self._search("tags.`memreg.kind` = 'study'")}
+            )
+            hint = f"studies are {', '.join(known) or 'none yet'}"
+            raise MemregError(
+                f"there is no {kind} '{run_id}' in this registry: "
+                + (hint if kind == "study" else "`memreg cells` lists what there is")
+            )
+        return run
+
+    def _search(self, filter_string: str, order: str = "attributes.start_time ASC") -> list[Run]:
+        experiments = [e.experiment_id for e in self._client.search_experiments()]
+        runs: list[Run] = []
+        token = None
+        while True:
+            page = self._client.search_runs(
+                experiments, filter_string, max_results=PAGE, order_by=[order], page_token=token
+            )
+            runs += page
+            token = page.token
+            if not token:
+                return runs
+
+    def _row(self, run: Run) -> dict[str, Any]:
+        tags = run.data.tags
+        return {
+            "run_id": run.info.run_id,
+            "cell": tags.get("memreg.cell"),
+            "study": tags.get("memreg.study"),
+            **run.data.params,
+            **dict(sorted(run.data.metrics.items())),
+        }
+
+
+def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Rows as a frame in which every column of numbers is one: MLflow keeps params as text."""
+    table = pd.DataFrame(rows)
+    for name in table.columns.difference(["run_id", "cell", "study", "dataset", "model", "design"]):
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        if (numbers.notna() == table[name].notna()).all():
+            table[name] = numbers
+    return table
+
+
+def _plain(text: str) -> str:
+    if "'" in text or "%" in text:
+        raise MemregError(f"{text!r} names nothing in a registry: no quotes or percent signs")
+    return text
+
+
+def labels(examples: pd.DataFrame) -> NDArray[np.int64]:
+    """Labels of all N examples, training first."""
+    return examples["label"].to_numpy(np.int64)

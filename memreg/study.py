@@ -1,0 +1,230 @@
+"""The main path: grid -> cells -> members -> registry -> scores -> correlation."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from memreg import models, notes
+from memreg.analyses.correlation import Correlation, correlate, log_correlation
+from memreg.analyses.memorization import score_table
+from memreg.analyses.tallies import tally_shards
+from memreg.cell import Cell
+from memreg.data import Dataset, load
+from memreg.engines import Engine, Job, Resources
+from memreg.errors import MemregError
+from memreg.estimators.summary import summarise
+from memreg.grid import Grid, Planned
+from memreg.prediction import Prediction
+from memreg.registry import CellWriter, Registry, RunWriter, Store
+from memreg.registry.shards import read_shards
+from memreg.registry.store import end_status, ended
+from memreg.terminal import Reporter
+
+FLUSH_SECONDS = 15.0
+FLUSH_MEMBERS = 100
+SERIES = ("member/test_accuracy", "member/included_accuracy", "member/train_seconds")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A planned cell with its data set opened and its model tried on it."""
+
+    cell: Cell
+    members: int
+    parameters: int
+    dataset: Dataset
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study answers."""
+
+    run_id: str
+    experiment_id: str
+    cells: pd.DataFrame
+    """As cells.parquet."""
+    correlation: Correlation | None
+    """None where fewer than 3 cells have scores."""
+
+
+@dataclass
+class _Training:
+    """A cell in training, with the members that finished but are not stored yet."""
+
+    writer: CellWriter
+    item: Resolved
+    pending: list[Prediction] = field(default_factory=list)
+    flushed: float = field(default_factory=time.monotonic)
+
+    @property
+    def missing(self) -> list[int]:
+        return [m for m in range(self.item.members) if m not in self.writer.members]
+
+
+def resolve(planned: Sequence[Planned], data_dir: Path | None = None) -> list[Resolved]:
+    """Open every data set and build every model once: what cannot be trained is refused here."""
+    datasets: dict[str, Dataset] = {}
+    parameters: dict[tuple[str, tuple[int, int, int], int], int] = {}
+    resolved: dict[str, Resolved] = {}
+    for plan in planned:
+        if plan.dataset not in datasets:
+            datasets[plan.dataset] = load(plan.dataset, data_dir)
+        dataset = datasets[plan.dataset]
+        key = (plan.recipe.model, dataset.image_shape, dataset.classes)
+        if key not in parameters:
+            parameters[key] = models.parameters(models.build(*key))
+        plan.design.check(dataset.n_train)
+        cell = Cell(
+            dataset=dataset.name,
+            dataset_fingerprint=dataset.fingerprint,
+            recipe=plan.recipe,
+            design=plan.design,
+        )
+        if cell.hash in resolved:
+            raise MemregError(f"the same cell is listed twice: {cell.recipe.model} on {cell.dataset}")
+        resolved[cell.hash] = Resolved(cell, plan.members, parameters[key], dataset)
+    return list(resolved.values())
+
+
+def run_study(
+    grid: Grid,
+    *,
+    study: str,
+    engine: Engine,
+    resources: Resources,
+    reporter: Reporter,
+    data_dir: Path | None = None,
+    tracking_uri: str | None = None,
+) -> Outcome:
+    """Train what is missing of a grid, score every cell, correlate, and log it all.
+
+    Members that are safely stored are kept, whichever study trained them. Raises `MemregError` before
+    anything is written if the input is at fault.
+    """
+    resolved = resolve(grid.cells, data_dir)
+    store = Store(tracking_uri)
+    run = store.open_run("study", study, {"memreg.study": study, "memreg.grid": grid.name})
+    with ended(run):
+        run.log(note=notes.study(study, grid))
+        cells = [_Training(_open(store, run, study, item, reporter), item) for item in resolved]
+        reporter.start([(c.item.cell, len(c.missing), c.item.members) for c in cells])
+        train(cells, engine, resources, reporter)
+        registry = Registry(tracking_uri)
+        table = registry.rows(c.writer.run_id for c in cells)
+        run.artifacts.put("cells.parquet", table.to_parquet)
+        scored = table["mean_score"].notna().sum() if "mean_score" in table else 0
+        correlation = correlate(registry, run.run_id) if scored >= 3 else None
+        if correlation is not None:
+            log_correlation(run, correlation)
+        run.log(note=notes.study(study, grid, correlation))
+    return Outcome(run.run_id, run.experiment_id, table, correlation)
+
+
+def train(cells: Sequence[_Training], engine: Engine, resources: Resources, reporter: Reporter) -> None:
+    """Train and store every missing member, and finish each cell as soon as its last one is in."""
+    by_hash = {c.item.cell.hash: c for c in cells}
+    datasets = {c.item.cell.dataset_fingerprint: c.item.dataset for c in cells if c.missing}
+    jobs = [Job(c.item.cell, m) for c in cells for m in c.missing]
+    unfinished = {h: c for h, c in by_hash.items() if c.missing or not c.writer.complete}
+    try:
+        for c in [c for c in unfinished.values() if not c.missing]:
+            _finish(c, reporter)
+            del unfinished[c.item.cell.hash]
+        for job, prediction in engine(jobs, datasets, resources) if jobs else ():
+            c = by_hash[job.cell.hash]
+            c.pending.append(prediction)
+            reporter.advance(job.cell)
+            complete = len(c.missing) == len(c.pending)
+            late = time.monotonic() - c.flushed > FLUSH_SECONDS
+            if complete or late or len(c.pending) >= FLUSH_MEMBERS:
+                _flush(c)
+            if complete:
+                _finish(c, reporter)
+                del unfinished[job.cell.hash]
+    except BaseException as error:
+        for c in unfinished.values():
+            _flush(c)
+            c.writer.end(end_status(error))
+        raise
+
+
+def _open(store: Store, run: RunWriter, study: str, item: Resolved, reporter: Reporter) -> CellWriter:
+    writer = store.find_cell(item.cell)
+    if writer is None:
+        writer = store.create_cell(item.cell, item.parameters, run, study)
+        dataset = item.dataset
+        profile = f'{{"n_train": {dataset.n_train}, "n_test": {dataset.n_test}}}'
+        writer.log_dataset(dataset.name, dataset.fingerprint, profile)
+        writer.artifacts.put("cell.json", lambda p: p.write_text(item.cell.canonical_json()))
+        writer.artifacts.put("examples.parquet", dataset.examples().to_parquet)
+        return writer
+    for damage in writer.damaged:
+        reporter.warn(damage)
+    store.adopt(writer, run, study)
+    if writer.damaged or not writer.complete or not writer.members.issuperset(range(item.members)):
+        writer.reopen()
+    return writer
+
+
+def _flush(c: _Training) -> None:
+    if not c.pending:
+        return
+    labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
+    predictions, c.pending = c.pending, []
+    points = [(p.member, *_accuracies(p, labels), p.seconds) for p in predictions]
+    c.writer.store(
+        predictions,
+        {name: [(p[0], p[i]) for p in points] for i, name in enumerate(SERIES, 1)},
+    )
+    for p in predictions:
+        c.writer.log_series({f"epoch/{key}": enumerate(v, 1) for key, v in p.curve.items()})
+    c.flushed = time.monotonic()
+
+
+def _accuracies(p: Prediction, labels: np.ndarray) -> tuple[float, float]:
+    correct = p.predicted == labels
+    n_train = len(p.included)
+    return float(correct[n_train:].mean()), float(correct[:n_train][p.included].mean())
+
+
+def _finish(c: _Training, reporter: Reporter) -> None:
+    """Scores and aggregates from the stored shards, then the tag that makes the cell visible."""
+    writer, cell = c.writer, c.item.cell
+    labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
+    _complete_series(writer, labels)
+    shards = read_shards(
+        writer.artifacts, cell.hash, cell.dataset_fingerprint, ("member", "included", "predicted")
+    )
+    sums = tally_shards(shards, labels, cell.design)
+    table = score_table(sums, c.item.dataset.train_labels)
+    writer.artifacts.put("scores.parquet", table.to_parquet)
+    metrics = summarise(sums)
+    metrics["diverged"] = len(writer.members) - metrics["members"]
+    metrics["train_seconds"] = sum(writer.logged("member/train_seconds").values())
+    writer.log(
+        metrics=metrics,
+        tags={"memreg.status": "complete"},
+        note=notes.cell(cell, c.item.parameters, metrics),
+    )
+    writer.end("FINISHED")
+    reporter.finish(cell, metrics)
+
+
+def _complete_series(writer: CellWriter, labels: np.ndarray) -> None:
+    """Log what a kill between a shard and its metrics left unlogged."""
+    unlogged = writer.members - writer.logged(SERIES[0]).keys()
+    if not unlogged:
+        return
+    cell = writer.cell
+    for shard in read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint):
+        correct = shard["predicted"] == labels
+        n_train = shard["included"].shape[1]
+        test = correct[:, n_train:].mean(1)
+        included = (correct[:, :n_train] & shard["included"]).sum(1) / shard["included"].sum(1)
+        for name, values in zip(SERIES, (test, included), strict=False):
+            pairs = zip(shard["member"].tolist(), values.tolist(), strict=True)
+            writer.log_series({name: [(m, v) for m, v in pairs if m in unlogged]})

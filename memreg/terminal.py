@@ -1,0 +1,149 @@
+"""What a person sees while a study runs: bars on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Self
+from urllib.parse import quote
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from memreg.cell import Cell
+
+FRACTION = "memorized_fraction/0.25"
+
+
+def console(stderr: bool = False) -> Console:
+    """Without colour, control characters or line breaking when the output is no terminal."""
+    probe = Console(stderr=stderr)
+    return probe if probe.is_terminal else Console(stderr=stderr, width=140, soft_wrap=True)
+
+
+class Reporter:
+    """Progress of a study, as a context manager around it."""
+
+    def __init__(self) -> None:
+        self._console = console()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._members: dict[str, tuple[int, int]] = {}
+        self._cells_done = 0
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
+        """(cell, members missing, members asked for) of each cell."""
+        missing = sum(m for _, m, _ in cells)
+        wanted = sum(w for _, _, w in cells)
+        self._members = {cell.hash: (w - m, w) for cell, m, w in cells}
+        self._cells_done = sum(m == 0 for _, m, _ in cells)
+        self._grid = self._progress.add_task("grid", total=wanted, completed=wanted - missing)
+        self._cell = self._progress.add_task("cell", total=None, visible=missing > 0)
+        self._say(
+            f"{len(cells)} cells, {wanted} members: {wanted - missing} already in the registry, "
+            f"{missing} to train"
+        )
+
+    def advance(self, cell: Cell) -> None:
+        """One more member of `cell` is trained."""
+        done, wanted = self._members[cell.hash]
+        self._members[cell.hash] = (done + 1, wanted)
+        self._progress.advance(self._grid)
+        name = f"{cell.recipe.model} {cell.dataset}"
+        self._progress.update(self._cell, description=escape(name), completed=done + 1, total=wanted)
+
+    def finish(self, cell: Cell, metrics: Mapping[str, float]) -> None:
+        """All members of `cell` are in."""
+        self._cells_done += self._members[cell.hash][0] > 0
+        seconds = time.monotonic() - self._began
+        self._say(
+            f"[{self._cells_done}/{len(self._members)}] {cell.recipe.model} on {cell.dataset}: test accuracy "
+            f"{metrics['test_accuracy']:.1%}, score >= 0.25 {_percent(metrics[FRACTION])}, "
+            f"{metrics['members']:.0f} members, {seconds:.0f} s"
+        )
+
+    def warn(self, text: str) -> None:
+        self._say(f"warning: {text}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)
+
+
+def show_cells(table: pd.DataFrame) -> None:
+    """The cells as a table, in order of test accuracy."""
+    shown = Table(box=None, header_style="bold", padding=(0, 1))
+    numbers = (
+        "weight decay",
+        "augm.",
+        "parameters",
+        "members",
+        "test",
+        "incl.",
+        "excl.",
+        "mean score",
+        "≥ .25",
+        "hash",
+    )
+    for name in ("data set", "model"):
+        shown.add_column(name, no_wrap=True)
+    for name in numbers:
+        shown.add_column(name, justify="right", no_wrap=True)
+    for row in table.sort_values("test_accuracy", ascending=False).to_dict("records"):
+        shown.add_row(
+            escape(row["dataset"]),
+            escape(row["model"]),
+            f"{row['weight_decay']:g}",
+            f"{row['augmentation']:g}",
+            f"{row['parameters']:,.0f}",
+            f"{row['members']:.0f}",
+            *(_percent(row.get(key)) for key in ("test_accuracy", "included_accuracy", "excluded_accuracy")),
+            f"{row.get('mean_score', float('nan')):.4f}",
+            _percent(row.get(FRACTION)),
+            row["cell"][:8],
+        )
+    console().print(shown)
+
+
+def ui_hint(tracking_uri: str, experiment_id: str, study_run_id: str) -> str:
+    """How to see a study's cells in the MLflow UI: flat, sorted by test accuracy."""
+    where = f"tags.`memreg.kind` = 'cell' and tags.`mlflow.parentRunId` = '{study_run_id}'"
+    query = f"searchFilter={quote(where)}&orderByKey={quote('metrics.`test_accuracy`')}&orderByAsc=false"
+    path = f"#/experiments/{experiment_id}/runs?{query}"
+    if tracking_uri.startswith("http"):
+        return f"{tracking_uri.rstrip('/')}/{path}"
+    return f"mlflow ui --backend-store-uri {tracking_uri}\nthen open http://127.0.0.1:5000/{path}"
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.speed
+        return Text(f"{60 * speed:.0f}/min" if speed else "", style="progress.data.speed")
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.1%}"

@@ -1,0 +1,43 @@
+"""A study small enough for tests: three cells of real digits, trained for a few seconds."""
+
+from pathlib import Path
+
+from memreg.engines import Resources, engine
+from memreg.grid import Grid, parse_grid
+from memreg.study import Outcome, run_study
+from memreg.terminal import Reporter
+
+TINY = {
+    "name": "tiny",
+    "description": "Three cells.",
+    "members": 20,
+    "defaults": {"epochs": 2, "batch_size": 128, "learning_rate": 0.2, "model": "vgg3-w8"},
+    "cells": [
+        {"dataset": "digits+subset=300"},
+        {"dataset": "digits+subset=300", "augmentation": 0},
+        {"dataset": "digits+subset=300+noise=0.2", "augmentation": 0},
+    ],
+}
+
+
+def tiny(**changes) -> Grid:
+    return parse_grid({**TINY, **changes}, "tiny")
+
+
+def uri(directory: Path) -> str:
+    return f"sqlite:///{directory}/mlflow.db"
+
+
+def run(grid: Grid, directory: Path, study: str = "tiny", workers: int = 2) -> Outcome:
+    """Run in this process, with the registry in `directory` (which must be the working directory, since
+    MLflow puts artifacts there)."""
+    assert Path.cwd() == directory
+    with Reporter() as reporter:
+        return run_study(
+            grid,
+            study=study,
+            engine=engine("local"),
+            resources=Resources(workers=workers),
+            reporter=reporter,
+            tracking_uri=uri(directory),
+        )

@@ -1,0 +1,174 @@
+"""Bad input: one clear line on stderr, exit status 2, no traceback, no run and no file left behind."""
+
+import importlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from memreg import options
+from memreg.cli import memreg
+
+ROOT = Path(__file__).parent.parent
+
+
+def command(name):
+    if name == "memreg":
+        return memreg
+    package = "entrypoints" if name in ("corr_grid", "train") else "analysis"
+    return getattr(importlib.import_module(f"{package}.{name}"), name)
+
+
+TRAIN = ["--dataset", "digits", "--model", "vgg3-w8"]
+CASES = [
+    ("corr_grid", ["--grid", "digit"], "unknown grid 'digit': one of .*digits"),
+    ("corr_grid", ["--grid", "missing.yaml"], "missing.yaml cannot be read"),
+    ("corr_grid", ["--grid", "list.yaml"], "mapping"),
+    ("corr_grid", ["--grid", "broken.yaml"], "not YAML"),
+    ("corr_grid", ["--grid", "key.yaml"], "did you mean epochs"),
+    ("corr_grid", ["--members", "abc"], "'abc' is not a valid integer"),
+    ("corr_grid", ["--members", "0"], "0 is not in the range"),
+    ("corr_grid", ["--members", "-3"], "-3 is not in the range"),
+    ("corr_grid", ["--workers", "many"], "workers"),
+    ("corr_grid", ["--threads", "0"], "threads"),
+    ("corr_grid", ["--grid", "smoke", "--device", "tpu"], "unknown device 'tpu'"),
+    ("corr_grid", ["--grid", "smoke", "--device", "cuda:0"], "no CUDA"),
+    ("corr_grid", ["--grid", "smoke", "--engine", "slurm"], "unknown engine 'slurm'"),
+    ("corr_grid", ["--nonsense", "1"], "[Nn]o such option"),
+    ("train", ["--model", "vgg3-w8"], "--dataset"),
+    ("train", ["--dataset", "digits"], "model must name"),
+    ("train", ["--dataset", "nothing", "--model", "vgg3-w8"], "nothing"),
+    ("train", ["--dataset", "digits+noise=2", "--model", "vgg3-w8"], "noise"),
+    ("train", ["--dataset", "digits+noize=0.2", "--model", "vgg3-w8"], "noize"),
+    ("train", ["--dataset", "digits+subset=5", "--model", "vgg3-w8"], "subset"),
+    ("train", ["--dataset", "digits", "--model", "vgg7"], "vgg7"),
+    ("train", ["--dataset", "digits", "--model", "vgg6"], "32x32"),
+    ("train", ["--dataset", "digits", "--model", "timm:nothing"], "nothing"),
+    ("train", [*TRAIN, "--epochs", "0"], "epochs"),
+    ("train", [*TRAIN, "--epochs", "many"], "epochs"),
+    ("train", [*TRAIN, "--batch-size", "1"], "batch_size"),
+    ("train", [*TRAIN, "--learning-rate", "-0.1"], "learning_rate"),
+    ("train", [*TRAIN, "--learning-rate", "[1"], "learning_rate"),
+    ("train", [*TRAIN, "--weight-decay", ".nan"], "weight_decay"),
+    ("train", [*TRAIN, "--augmentation", "9"], "augmentation"),
+    ("train", [*TRAIN, "--precision", "fp8"], "precision"),
+    ("train", [*TRAIN, "--warmup", "1"], "warmup"),
+    ("train", [*TRAIN, "--r", "1.5"], "r: "),
+    ("train", [*TRAIN, "--r", "0.123"], "1 - d/q"),
+    ("train", [*TRAIN, "--design", "tens"], "design"),
+    ("train", [*TRAIN, "--design", "all", "--r", "0.7"], "r"),
+    ("train", [*TRAIN, "--design-seed", "-1"], "seed"),
+    ("train", ["--dataset", "digits+subset=50", "--model", "vgg3-w8", "--r", "0.97"], "folds"),
+    ("correlation", ["--study", "nothing"], "there is no study 'nothing'"),
+    ("correlation", ["--study", ""], "which study"),
+    ("correlation", [], "--study"),
+    ("memorization", ["--cell", "abcdef123456"], "there is no cell"),
+    ("memorization", ["--cell", "a' or 1=1"], "names nothing"),
+    ("memorization", ["--cell", ""], "which cell"),
+    ("memreg", ["cells", "--study", "nothing"], "there is no study"),
+    ("memreg", ["cells", "--tracking-uri", "sqlite:////nowhere/at/all/mlflow.db"], "no directory"),
+    ("memreg", ["cells", "--tracking-uri", "sqlite:///text.db"], "does not answer"),
+    ("memreg", ["cells", "--tracking-uri", "http://127.0.0.1:PORT"], "does not answer"),
+    ("memreg", ["cells", "--tracking-uri", "postgresql://me:secret@127.0.0.1:PORT/x"], "does not answer"),
+    ("memreg", ["cells", "--tracking-uri", "ftp://somewhere"], "not one that memreg can use"),
+    ("memreg", ["scores", "abcdef123456"], "there is no cell"),
+    ("memreg", ["scores", "abcdef123456", "--top", "0"], "top"),
+    ("memreg", ["plan", "--grid", "nothing"], "unknown grid"),
+    ("memreg", ["plan", "--throughput", "0"], "throughput"),
+    ("memreg", ["nonsense"], "[Nn]o such command"),
+]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A directory with some bad files and an empty registry."""
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "broken.yaml").write_text("a: [1\n")
+    (tmp_path / "key.yaml").write_text("name: x\ncells:\n  - {dataset: digits, model: vgg3-w8, epocs: 3}\n")
+    (tmp_path / "text.db").write_text("this is no database\n" * 100)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_experiments()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield tmp_path
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return str(s.getsockname()[1])
+
+
+@pytest.mark.parametrize(("name", "arguments", "message"), CASES, ids=lambda v: str(v)[:60])
+def test_one_line_and_nothing_left(workplace, monkeypatch, capsys, name, arguments, message):
+    before = {p for p in workplace.rglob("*") if "mlflow.db" not in p.name}
+    arguments = [a.replace("PORT", free_port()) for a in arguments]
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        options.run(command(name))
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert exit_.value.code == 2, (out, err)
+    assert len(lines) == 1, err
+    assert lines[0].startswith("memreg: error: ")
+    import re
+
+    assert re.search(message, lines[0]), lines[0]
+    assert "secret" not in err
+    assert {p for p in workplace.rglob("*") if "mlflow.db" not in p.name} == before
+    client = mlflow.MlflowClient(f"sqlite:///{workplace}/mlflow.db")
+    experiments = client.search_experiments()
+    assert client.search_runs([e.experiment_id for e in experiments]) == []
+
+
+def test_as_a_program_and_under_mlflow_run(tmp_path):
+    """The run that `mlflow run` itself opened ends FAILED; the exit status of the program is 2."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": uri,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    program = subprocess.run(
+        [sys.executable, "-m", "entrypoints.train", *TRAIN, "--epochs", "x"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert program.returncode == 2
+    assert program.stderr.strip().count("\n") == 0
+    project = subprocess.run(
+        [
+            "mlflow",
+            "run",
+            str(ROOT),
+            "-e",
+            "corr_grid",
+            "--env-manager",
+            "local",
+            "--experiment-name",
+            "memreg",
+            "-P",
+            "members=abc; touch hacked",
+        ],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert project.returncode != 0
+    assert "memreg: error:" in project.stderr
+    assert "touch hacked' is not a valid integer" in project.stderr
+    assert not list(ROOT.glob("hacked")) + list(tmp_path.glob("hacked"))
+    client = mlflow.MlflowClient(uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("memreg").experiment_id])
+    assert run.info.status == "FAILED"
