@@ -18,8 +18,13 @@ SUBSET, NOISY, NOISE = 1, 2, 3  # streams of one seed
 def derive(base: Dataset, options: Options) -> Dataset:
     """The base set with options applied: classes, then subset, planted, noise.
 
+    Noise comes last, so it falls on planted examples too.
     Raises `MemregError` for what does not fit this base.
     """
+    if options != Options() and (base.clean_labels is not None or base.groups is not None):
+        raise MemregError(
+            f"{base.name} has clean_labels or groups of its own: no option can be applied to it"
+        )
     dataset = base
     if options.classes:
         dataset = with_classes(dataset, options.classes)

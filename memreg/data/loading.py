@@ -1,24 +1,57 @@
 """From a data set's name to its arrays."""
 
+import os
+import re
 from pathlib import Path
 
+from memreg.data.cache import cached
+from memreg.data.cifar import cifar
 from memreg.data.dataset import Dataset
 from memreg.data.derived import derive
 from memreg.data.digits import digits
+from memreg.data.folder import folder
+from memreg.data.function import from_function
+from memreg.data.mnist import mnist
 from memreg.data.name import OPTIONS, parse
+from memreg.data.npz import npz
+from memreg.data.tiny_imagenet import tiny_imagenet
 from memreg.errors import MemregError
+
+NAMED = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "tiny_imagenet")
 
 
 def load(name: str, data_dir: Path | None = None) -> Dataset:
     """The data set of this name (grammar: `memreg.data.name`).
 
-    Raises `MemregError` for a name that means nothing, a value out of range, and data that is
-    missing or damaged.
+    Files of the named sets are looked for in `data_dir`, else in $MEMREG_DATA_DIR, else in ./data,
+    and downloaded when not there. Raises `MemregError` for a name that means nothing, a value out
+    of range, and data that is missing or damaged.
     """
     base, options = parse(name)
-    if base == "digits":
-        return derive(digits(), options)
-    first, plus, rest = base.partition("+")
-    if plus and first == "digits":
-        raise MemregError(f"data set {name}: no option {rest}; there are {', '.join(OPTIONS)}")
-    raise MemregError(f"unknown data set {base}: there is digits")
+    directory = data_dir or Path(os.environ.get("MEMREG_DATA_DIR") or "data")
+    return derive(_base(base, directory.expanduser()), options)
+
+
+def _base(base: str, data_dir: Path) -> Dataset:
+    match base.partition(":"):
+        case "digits", "", "":
+            return digits()
+        case "cifar10" | "cifar100", "", "":
+            return cached(cifar(base, data_dir))
+        case "mnist" | "fashion_mnist", "", "":
+            return cached(mnist(base, data_dir))
+        case "tiny_imagenet", "", "":
+            return cached(tiny_imagenet(data_dir))
+        case "folder", ":", path if path:
+            return cached(folder(Path(path)))
+        case "npz", ":", path if path:
+            return cached(npz(Path(path)))
+    if re.fullmatch(r"[\w.]+:\w+", base):
+        return from_function(base)
+    if "+" in base and base.partition("+")[0] in NAMED:
+        option = base.rpartition("+")[2]
+        raise MemregError(f"data set {base}: no option {option}: there are {', '.join(OPTIONS)}")
+    raise MemregError(
+        f"unknown data set {base!r}: choose {', '.join(NAMED)}, folder:PATH, npz:PATH "
+        f"or package.module:function"
+    )

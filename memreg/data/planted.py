@@ -19,7 +19,13 @@ from memreg.errors import MemregError
 SOURCE, LABEL, PATTERN, TRAIN, TEST = 11, 12, 13, 14, 15  # streams of one seed
 
 STRENGTH = 0.5
-"""Share of the pattern in the blend: tuned on digits, see `tests/test_data_planted.py`."""
+"""Share of the pattern in the blend.
+
+Tuned on digits with a small convolutional network, 30 epochs, where every planted image is fitted
+and the accuracy on a left-out one is .01, .71, .97, 1, 1, 1 for sub-populations of 1, 2, 3, 5, 8,
+15; on 2,000 images of CIFAR-10 .04, .83, .96, 1, 1, 1. Weaker patterns need more companions: at
+.3 on digits 0, .10, .56, .88, .96, .96.
+"""
 CELLS = 8
 """Patterns are CELLS x CELLS squares, whatever the image's size: visible after pooling."""
 TEST_IMAGES = 5

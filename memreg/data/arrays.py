@@ -1,0 +1,104 @@
+"""Arrays from outside, checked: what a `Dataset` promises of them holds afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreg.data.dataset import Dataset
+from memreg.errors import MemregError
+
+KEYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def from_mapping(name: str, mapping: Mapping[str, Any]) -> Dataset:
+    """The data set of arrays under KEYS and, if given, `flip` (false otherwise).
+
+    Images are uint8, [n, height, width] or [n, height, width, channels]; labels whole numbers from
+    0, the highest of which decides the number of classes. Raises `MemregError` for all else.
+    """
+    for key in KEYS:
+        if key not in mapping:
+            raise MemregError(f"{name}: no {key}; the keys must be {', '.join(KEYS)}")
+    flip = np.asarray(mapping.get("flip", False))
+    if flip.shape != () or flip.dtype != np.bool_:
+        raise MemregError(f"{name}: flip must be true or false, not {flip.tolist()!r}")
+    labels = [_labels(name, key, mapping[key]) for key in KEYS[1::2]]
+    return checked(
+        Dataset(
+            name=name,
+            **{key: mapping[key] for key in KEYS},
+            classes=1 + max(int(array.max(initial=0)) for array in labels),
+            flip=bool(flip),
+        )
+    )
+
+
+def checked(dataset: Dataset) -> Dataset:
+    """The same data set, arrays converted. Raises `MemregError` where they do not fit together."""
+    name = dataset.name
+    images: dict[str, Any] = {key: _images(name, key, getattr(dataset, key)) for key in KEYS[::2]}
+    labels: dict[str, Any] = {key: _labels(name, key, getattr(dataset, key)) for key in KEYS[1::2]}
+    train, test = images.values()
+    if train.shape[1:] != test.shape[1:]:
+        raise MemregError(
+            f"{name}: training images are {_size(train)} and test images {_size(test)}: "
+            f"they must have the same size"
+        )
+    check_labels(name, "training", train.shape, labels["train_labels"], dataset.classes)
+    check_labels(name, "test", test.shape, labels["test_labels"], dataset.classes)
+    for key, rows in (("clean_labels", len(train)), ("groups", len(train) + len(test))):
+        if (value := getattr(dataset, key)) is not None:
+            labels[key] = _labels(name, key, value)
+            if len(labels[key]) != rows:
+                raise MemregError(
+                    f"{name}: {key} has {len(labels[key])} rows: there must be {rows}"
+                )
+    return replace(dataset, **images, **labels)
+
+
+def check_labels(
+    name: str, split: str, shape: tuple[int, ...], labels: NDArray[np.int64], classes: int
+) -> None:
+    """Raise `MemregError` unless labels [n], 0 .. classes-1, fit images of this shape."""
+    if shape[0] != len(labels):
+        raise MemregError(
+            f"{name}: {shape[0]} {split} images but {len(labels)} labels: each needs one"
+        )
+    if not len(labels):
+        raise MemregError(f"{name}: no {split} images: at least one is needed")
+    if shape[-1] not in (1, 3):
+        raise MemregError(f"{name}: images of {shape[-1]} channels: there must be one or three")
+    if classes < 2:
+        raise MemregError(f"{name}: only one class: at least two are needed")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise MemregError(
+            f"{name}: {split} labels go from {low} to {high}: they must go from 0 to {classes - 1}"
+        )
+
+
+def _images(name: str, key: str, value: Any) -> NDArray[np.uint8]:
+    array: NDArray[Any] = np.asanyarray(value)
+    if array.dtype != np.uint8 or array.ndim not in (3, 4):
+        raise MemregError(
+            f"{name}: {key} is {array.dtype} of shape {array.shape}: it must be uint8 of shape "
+            f"[n, height, width] or [n, height, width, channels]"
+        )
+    return array if array.ndim == 4 else array[..., None]
+
+
+def _labels(name: str, key: str, value: Any) -> NDArray[np.int64]:
+    array: NDArray[Any] = np.asanyarray(value)
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise MemregError(
+            f"{name}: {key} is {array.dtype} of shape {array.shape}: "
+            f"it must be whole numbers of shape [n]"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+def _size(images: NDArray[np.uint8]) -> str:
+    return "x".join(map(str, images.shape[1:]))

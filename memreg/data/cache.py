@@ -1,0 +1,210 @@
+"""Decode once: a base set as memory-mapped .npy files beside its sources, opened in milliseconds.
+
+In `DIR/memreg-cache/<name>-<key>/`, where the key stands for sizes and times of all source files.
+Written under another name, synced and renamed, by one process at a time, for which others wait.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from memreg.data.arrays import check_labels
+from memreg.data.dataset import Dataset, digest_header
+from memreg.data.sharing import HANDLE, open_shared, write_handle
+from memreg.data.source import Decoded, Source, Split
+from memreg.errors import MemregError
+
+FORMAT = 1  # of the files below: raise it when they change
+
+log = logging.getLogger(__name__)
+
+
+def cached(source: Source) -> Dataset:
+    """The source's data set, from its cache; decoded into it when not there or no longer current.
+
+    Where the sources' directory cannot be written to, the cache is the user's own: `memreg` in
+    $XDG_CACHE_HOME or ~/.cache. Damaged sources raise `MemregError` and leave nothing behind.
+    """
+    folder = f"{_label(source)}-{_key(source)}"
+    roots = [source.directory / "memreg-cache", _user_cache(source.directory)]
+    for root in roots:
+        if (dataset := _open(root / folder)) is not None:
+            return replace(dataset, name=source.name)
+    for root in roots:
+        try:
+            return replace(_decode_into(root, folder, source), name=source.name)
+        except OSError as error:
+            log.info("no cache in %s: %s", root, error)
+            reason = error
+    raise MemregError(
+        f"{source.name}: cannot write its cache to {roots[0]} or {roots[1]} ({reason.strerror}): "
+        f"make room, or name a directory with XDG_CACHE_HOME"
+    ) from reason
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Alone in this directory, which is made if need be, and removed again if then left empty.
+
+    The kernel lets go of the lock when its holder dies.
+    """
+    while True:
+        made = [path for path in (directory, *directory.parents) if not path.exists()]
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(directory, os.O_RDONLY)
+        except FileNotFoundError:  # removed by another in between
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not _is_open_as(descriptor, directory):
+                continue
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    for path in made:
+                        path.rmdir()
+            return
+        finally:
+            os.close(descriptor)
+
+
+def _is_open_as(descriptor: int, path: Path) -> bool:
+    """False when the path has been removed, or made anew, since it was opened."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _decode_into(root: Path, folder: str, source: Source) -> Dataset:
+    """Raises `OSError` where root cannot be written to."""
+    with locked(root):
+        if (dataset := _open(root / folder)) is not None:
+            return dataset
+        for path in root.iterdir():
+            if re.fullmatch(re.escape(_label(source)) + r"-[0-9a-f]{16}(\.part)?", path.name):
+                shutil.rmtree(path)
+        log.info("decoding %s once, into %s", source.name, root / folder)
+        part = root / f"{folder}.part"
+        part.mkdir()
+        try:
+            _write(part, source)
+            part.rename(root / folder)
+            _sync(root)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        return open_shared(root / folder / HANDLE)
+
+
+def _write(directory: Path, source: Source) -> None:
+    decoded = _decoded(source)
+    paths, digests = {}, []
+    for split_name, split in (("train", decoded.train), ("test", decoded.test)):
+        paths[f"{split_name}_images"] = f"{split_name}_images.npy"
+        paths[f"{split_name}_labels"] = f"{split_name}_labels.npy"
+        np.save(directory / paths[f"{split_name}_labels"], split.labels, allow_pickle=False)
+        digests.append(_write_images(directory / paths[f"{split_name}_images"], split, source))
+    write_handle(
+        directory, source.name, decoded.classes, decoded.flip, (digests[0], digests[1]), paths
+    )
+    for path in (*directory.iterdir(), directory):
+        _sync(path)
+
+
+def _decoded(source: Source) -> Decoded:
+    with _reading(source):
+        decoded = source.decode()
+    for name, split in (("training", decoded.train), ("test", decoded.test)):
+        shape = (len(split.labels), *split.shape)
+        check_labels(source.name, name, shape, split.labels, decoded.classes)
+    if decoded.train.shape != decoded.test.shape:
+        raise MemregError(
+            f"{source.name}: training images have {decoded.train.shape} (height, width, channels) "
+            f"and test images {decoded.test.shape}: they must have the same size"
+        )
+    return decoded
+
+
+def _write_images(path: Path, split: Split, source: Source) -> str:
+    """Write a split's images block by block. Returns their `array_digest`."""
+    shape, rows = (len(split.labels), *split.shape), 0
+    digest = hashlib.sha256(digest_header(np.dtype(np.uint8), shape))
+    blocks = iter(split.images)
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        while True:
+            with _reading(source):
+                block = next(blocks, None)
+            if block is None:
+                break
+            data = np.ascontiguousarray(block).data
+            file.write(data)
+            digest.update(data)
+            rows += len(block)
+    if rows != shape[0]:
+        raise MemregError(
+            f"{source.name}: {rows} images but {shape[0]} labels for {path.stem}: each needs one"
+        )
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _reading(source: Source) -> Iterator[None]:
+    """An `OSError` in here is about the sources, not about the cache."""
+    try:
+        yield
+    except OSError as error:
+        raise MemregError(f"{source.name}: cannot read its files: {error}") from error
+
+
+def _open(directory: Path) -> Dataset | None:
+    """The data set cached here; None if there is none, or something has happened to it."""
+    try:
+        if not (directory / HANDLE).exists():
+            return None
+        return open_shared(directory / HANDLE)
+    except (MemregError, PermissionError) as error:
+        log.warning("cache not used: %s", error)
+        return None
+
+
+def _key(source: Source) -> str:
+    digest = hashlib.sha256(f"{FORMAT}\n".encode())
+    with _reading(source):
+        for file in source.files:
+            status = os.stat(f"{source.directory}/{file}")  # noqa: PTH116  twice as fast
+            digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _label(source: Source) -> str:
+    """What the cache's folder begins with: the source's name without directories."""
+    name = Path(source.name.partition(":")[2] or source.name).name
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
+
+
+def _user_cache(directory: Path) -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    place = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
+    return Path(base) / "memreg" / place
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,83 @@
+"""What a base set on disk is: its files, and how to read them in their original format."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreg.errors import MemregError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training or test images in the order of the rows, read as they are asked for."""
+
+    labels: NDArray[np.int64]
+    """Shape [n]."""
+    shape: tuple[int, int, int]
+    """(height, width, channels) of every image."""
+    images: Iterable[NDArray[np.uint8]]
+    """Blocks of shape [k, height, width, channels], n rows in all."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    train: Split
+    test: Split
+    classes: int
+    flip: bool
+    """Whether a mirrored image keeps its label."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A base set whose files are there. Reading them may still find damage: `MemregError`."""
+
+    name: str
+    """Canonical base name."""
+    directory: Path
+    """Where the files lie: the cache goes into it."""
+    files: Sequence[str]
+    """All of them, relative to `directory`: a change in size or time means decoding anew."""
+    decode: Callable[[], Decoded]
+
+
+def whole(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
+    """A split that is in memory: images [n, height, width, channels], labels [n]."""
+    height, width, channels = images.shape[1:]
+    return Split(labels, (height, width, channels), [images])
+
+
+def pictures(name: str, paths: Sequence[str], labels: NDArray[np.int64], like: str) -> Split:
+    """A split of image files, one after another as RGB, grey ones too, of the size of `like`.
+
+    Raises `MemregError`, naming the file, for one that cannot be decoded or has another size.
+    """
+    shape = picture(name, like).shape
+    height, width, channels = shape
+
+    def images() -> Iterator[NDArray[np.uint8]]:
+        for path in paths:
+            image = picture(name, path)
+            if image.shape != shape:
+                raise MemregError(
+                    f"{name}: all images must have the same size, but {path} has "
+                    f"{image.shape[0]}x{image.shape[1]} pixels and {like} {height}x{width}: "
+                    f"resize them first"
+                )
+            yield image[None]
+
+    return Split(labels, (height, width, channels), images())
+
+
+def picture(name: str, path: str) -> NDArray[np.uint8]:
+    """One image file as RGB, shape [height, width, 3]."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except Exception as error:  # PIL's decoders raise of every kind
+        raise MemregError(f"{name}: cannot decode {path}: get this file anew") from error

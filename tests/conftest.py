@@ -1,0 +1,29 @@
+"""What several tests need."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memreg.data.cache import locked
+
+
+@pytest.fixture(scope="session")
+def cifar10_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the real CIFAR-10 in torchvision's own files, to be read only.
+
+    Unpacked from what lies beside the checkout, once for all workers. Skipped where that is not
+    there, unless MEMREG_REQUIRE_REAL=1.
+    """
+    unpack = Path(__file__).parents[2] / "shared" / "data" / "cifar10" / "unpack.py"
+    if not unpack.is_file():
+        if os.environ.get("MEMREG_REQUIRE_REAL") == "1":
+            pytest.fail(f"real CIFAR-10 is required, and there is no {unpack}")
+        pytest.skip("real CIFAR-10 is not beside this checkout")
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "real-cifar10"
+    with locked(root):
+        subprocess.run([sys.executable, str(unpack), str(root)], check=True)
+    return root
