@@ -1,0 +1,41 @@
+"""Networks by name: the paper's, small ones of the same families, and any of timm's, untrained.
+
+One file per family, each with one table and one constructor. Weights come from torch's global
+random stream alone: seed it, and the same name gives the same network to the bit.
+"""
+
+from torch import nn
+
+from memreg.models import resnet, vgg, vit
+from memreg.models.from_timm import PREFIX, from_timm
+from memreg.models.unknown import unknown
+
+_CONSTRUCTORS = {
+    **dict.fromkeys(vgg.LAYOUTS, vgg.vgg),
+    **dict.fromkeys(resnet.LAYOUTS, resnet.resnet),
+    **dict.fromkeys(vit.LAYOUTS, vit.vit),
+}
+
+
+def names() -> list[str]:
+    """Every name that `build` knows, family by family; besides these it takes `timm:NAME`."""
+    return list(_CONSTRUCTORS)
+
+
+def build(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """An untrained network: images [n, *image_shape] -> logits [n, classes].
+
+    `image_shape` is (channels, height, width). Raises MemregError for an unknown name, and for
+    images that the network cannot take.
+    """
+    if name.startswith(PREFIX):
+        return from_timm(name, image_shape, classes)
+    if name not in _CONSTRUCTORS:
+        listing = f"memreg.models.names() lists them, and {PREFIX}NAME is any of timm's"
+        raise unknown(name, _CONSTRUCTORS, listing)
+    return _CONSTRUCTORS[name](name, image_shape, classes)
+
+
+def parameters(module: nn.Module) -> int:
+    """The number of trainable parameters."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
