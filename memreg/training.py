@@ -66,7 +66,7 @@ def train_member(
 def new_model(recipe: Recipe, dataset: Dataset, device: torch.device) -> nn.Module:
     """The recipe's network, initialised from torch's global generator, in channels-last memory."""
     model = models.build(recipe.model, dataset.image_shape, dataset.classes)
-    return model.to(device=device, memory_format=torch.channels_last)
+    return model.to(device).to(memory_format=torch.channels_last)
 
 
 def batch_order(rows: Tensor, steps: int, batch_size: int, generator: torch.Generator) -> Tensor:

@@ -48,9 +48,7 @@ def test_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert again.digests == first.digests, "the cache knows them"
 
 
-def test_opened_by_another_path_it_has_that_name(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_opened_by_another_path_it_has_that_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(f"folder:{folder}")
     forbid_decoding(monkeypatch)
     monkeypatch.chdir(folder.parent)

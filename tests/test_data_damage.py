@@ -248,9 +248,7 @@ def test_npz(tmp_path: Path, change: dict[str, np.ndarray | None], said: str) ->
     assert said in refusal(f"npz:{path}", tmp_path, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no archive", b"\x80\x02}q\x00."], ids=["empty", "text", "pickle"]
-)
+@pytest.mark.parametrize("content", [b"", b"no archive", b"\x80\x02}q\x00."], ids=["empty", "text", "pickle"])
 def test_npz_that_is_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "set.npz"
     path.write_bytes(content)

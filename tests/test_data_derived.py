@@ -112,9 +112,7 @@ def test_a_subset_is_stratified_and_in_order(digits: Dataset, n: int) -> None:
     share = np.bincount(digits.train_labels) * n / 1297
     assert np.abs(np.bincount(subset.train_labels, minlength=10) - share).max() <= 1
     assert np.array_equal(subset.test_images, digits.test_images)
-    rows = [
-        np.flatnonzero((digits.train_images == i).all((1, 2, 3)))[0] for i in subset.train_images
-    ]
+    rows = [np.flatnonzero((digits.train_images == i).all((1, 2, 3)))[0] for i in subset.train_images]
     assert np.all(np.diff(rows) > 0)
 
 

@@ -14,8 +14,7 @@ def test_a_bare_name_has_no_options() -> None:
 
 def test_all_options() -> None:
     base, options = parse(
-        "cifar10+seed=3+noise=.2+classes=2.0.1+subset=2000+planted=4+planted_sizes=8.1"
-        "+noise_kind=pairwise"
+        "cifar10+seed=3+noise=.2+classes=2.0.1+subset=2000+planted=4+planted_sizes=8.1+noise_kind=pairwise"
     )
     assert base == "cifar10"
     assert options == Options((2, 0, 1), 2000, 4, (1, 8), 0.2, "pairwise", 3)

@@ -103,9 +103,7 @@ def right_after_training(
     """Whether a small network, trained for 30 epochs on the included, gets each example right."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = torch.nn.Sequential(
-            torch.nn.Linear(64, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10)
-        )
+        network = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
         steps = 30 * (len(included) // 64)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.01, steps)

@@ -197,9 +197,7 @@ def test_what_is_not_there_is_downloaded(tmp_path: Path, monkeypatch: pytest.Mon
     ]
 
 
-def test_mnist_is_downloaded_by_torchvision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mnist_is_downloaded_by_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def download(url: str, download_root: str, filename: str, md5: str) -> None:
         n = 12 if filename.startswith("train") else 5
         made = random_images(n, 28, 28) if "images" in filename else np.zeros(n, np.uint8)
@@ -210,9 +208,7 @@ def test_mnist_is_downloaded_by_torchvision(
     assert load("mnist", tmp_path).n_train == 12
 
 
-def test_cifar_is_downloaded_by_torchvision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cifar_is_downloaded_by_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_cifar100(tmp_path / "archive", monkeypatch)
 
     def download(url: str, root: str, filename: str, md5: str) -> None:

@@ -56,12 +56,18 @@ def test_members_override(tmp_path):
         ({"name": None}, "name must be"),
         ({"defaults": 3}, "defaults must be a mapping"),
         ({"members": 0}, "greater than or equal to 1"),
-        ({"members": "abc"}, "members|integer"),
+        ({"members": "abc"}, "integer"),
         ({"cells": [{"dataset": "digits", "model": "vgg3-w8", "epocs": 1}]}, "did you mean epochs"),
-        ({"cells": [{"dataset": "digits", "model": "vgg3-w8", "epochs": -1}]}, "epochs: .*not -1"),
+        (
+            {"cells": [{"dataset": "digits", "model": "vgg3-w8", "epochs": -1}]},
+            "epochs: should be greater than or equal to 1, not -1",
+        ),
         ({"cells": [{"dataset": "digits", "model": "vgg3-w8", "learning_rate": "fast"}]}, "learning_rate"),
         ({"cells": [{"dataset": "digits", "model": "vgg3-w8", "r": 0.123}]}, "1 - d/q"),
-        ({"cells": [{"dataset": "digits", "model": "vgg3-w8", "design": "tens"}]}, "design|tag"),
+        (
+            {"cells": [{"dataset": "digits", "model": "vgg3-w8", "design": "tens"}]},
+            "design: must be 'subsets', 'all', not 'tens'",
+        ),
         ({"cells": [{"dataset": "digits", "model": "vgg3-w8", "precision": "fp8"}]}, "precision"),
         ({"cells": [{"dataset": "digits"}]}, "model must name"),
         ({"cells": [{"model": "vgg3-w8"}]}, "dataset must name"),
@@ -85,7 +91,7 @@ def test_files_that_are_no_grid(tmp_path):
     with pytest.raises(MemregError, match="mapping"):
         load_grid(str(path))
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(MemregError, match="cannot be read|not YAML"):
+    with pytest.raises(MemregError, match="cannot be read"):
         load_grid(str(path))
     with pytest.raises(MemregError, match="digits"):
         load_grid("digit")

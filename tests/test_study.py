@@ -257,7 +257,7 @@ def test_interrupted_it_leaves_no_run_running_and_keeps_what_is_trained(tmp_path
             break
     time.sleep(2)
     os.kill(process.pid, number)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     client = mlflow.MlflowClient(uri(tmp_path))
     runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
     if process.returncode == 0:

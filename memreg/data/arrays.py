@@ -53,9 +53,7 @@ def checked(dataset: Dataset) -> Dataset:
         if (value := getattr(dataset, key)) is not None:
             labels[key] = _labels(name, key, value)
             if len(labels[key]) != rows:
-                raise MemregError(
-                    f"{name}: {key} has {len(labels[key])} rows: there must be {rows}"
-                )
+                raise MemregError(f"{name}: {key} has {len(labels[key])} rows: there must be {rows}")
     return replace(dataset, **images, **labels)
 
 
@@ -64,9 +62,7 @@ def check_labels(
 ) -> None:
     """Raise `MemregError` unless labels [n], 0 .. classes-1, fit images of this shape."""
     if shape[0] != len(labels):
-        raise MemregError(
-            f"{name}: {shape[0]} {split} images but {len(labels)} labels: each needs one"
-        )
+        raise MemregError(f"{name}: {shape[0]} {split} images but {len(labels)} labels: each needs one")
     if not len(labels):
         raise MemregError(f"{name}: no {split} images: at least one is needed")
     if shape[-1] not in (1, 3):
@@ -94,8 +90,7 @@ def _labels(name: str, key: str, value: Any) -> NDArray[np.int64]:
     array: NDArray[Any] = np.asanyarray(value)
     if array.dtype.kind not in "iu" or array.ndim != 1:
         raise MemregError(
-            f"{name}: {key} is {array.dtype} of shape {array.shape}: "
-            f"it must be whole numbers of shape [n]"
+            f"{name}: {key} is {array.dtype} of shape {array.shape}: it must be whole numbers of shape [n]"
         )
     return array.astype(np.int64, copy=False)
 

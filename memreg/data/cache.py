@@ -116,9 +116,7 @@ def _write(directory: Path, source: Source) -> None:
         paths[f"{split_name}_labels"] = f"{split_name}_labels.npy"
         np.save(directory / paths[f"{split_name}_labels"], split.labels, allow_pickle=False)
         digests.append(_write_images(directory / paths[f"{split_name}_images"], split, source))
-    write_handle(
-        directory, source.name, decoded.classes, decoded.flip, (digests[0], digests[1]), paths
-    )
+    write_handle(directory, source.name, decoded.classes, decoded.flip, (digests[0], digests[1]), paths)
     for path in (*directory.iterdir(), directory):
         _sync(path)
 

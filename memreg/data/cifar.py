@@ -39,8 +39,7 @@ def cifar(name: str, data_dir: Path) -> Source:
         for file, md5 in sums.items():
             if not check_integrity(data_dir / folder / file, md5):
                 raise MemregError(
-                    f"{name}: {data_dir / folder / file} is damaged, its MD5 is not {md5}: "
-                    f"{how} anew"
+                    f"{name}: {data_dir / folder / file} is damaged, its MD5 is not {md5}: {how} anew"
                 )
 
         def split(train: bool) -> Split:

@@ -17,9 +17,7 @@ from memreg.errors import MemregError
 PATIENCE = 30  # seconds without an answer until the network counts as absent
 
 
-def fetch(
-    name: str, data_dir: Path, folder: str, how: str, download: Callable[[Path], None]
-) -> None:
+def fetch(name: str, data_dir: Path, folder: str, how: str, download: Callable[[Path], None]) -> None:
     """Make data_dir/folder exist: `download(directory)` gets it, checked, as directory/folder.
 
     Two processes download once; a folder that exists is left alone, damaged or not. Raises

@@ -45,9 +45,7 @@ def _subfolders(directory: Path) -> list[str]:
     return sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
 
 
-def _images(
-    name: str, root: Path, part: str, classes: list[str]
-) -> tuple[list[str], NDArray[np.int64]]:
+def _images(name: str, root: Path, part: str, classes: list[str]) -> tuple[list[str], NDArray[np.int64]]:
     """Paths relative to root, in alphabetical order within each class, and labels, shape [n]."""
     paths, labels = [], []
     for label, kind in enumerate(classes):
@@ -62,7 +60,5 @@ def _images(
         paths += sorted(found)
         labels += [label] * len(found)
     if not paths:
-        raise MemregError(
-            f"{name}: {root / part} has no images: it needs one folder for each class"
-        )
+        raise MemregError(f"{name}: {root / part} has no images: it needs one folder for each class")
     return paths, np.array(labels, np.int64)

@@ -19,9 +19,7 @@ URLS = {
     "fashion_mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 }
 FILES = [
-    f"{split}-{part}"
-    for split in ("train", "t10k")
-    for part in ("images-idx3-ubyte", "labels-idx1-ubyte")
+    f"{split}-{part}" for split in ("train", "t10k") for part in ("images-idx3-ubyte", "labels-idx1-ubyte")
 ]
 
 
@@ -49,9 +47,7 @@ def mnist(name: str, data_dir: Path) -> Source:
         for file in files:
             md5 = sums.get(Path(file).name)
             if md5 and not check_integrity(data_dir / file, md5):
-                raise MemregError(
-                    f"{name}: {data_dir / file} is damaged, its MD5 is not {md5}: {how} anew"
-                )
+                raise MemregError(f"{name}: {data_dir / file} is damaged, its MD5 is not {md5}: {how} anew")
         flip = name == "fashion_mnist"
         return Decoded(split(*files[:2]), split(*files[2:]), classes=10, flip=flip)
 
@@ -74,8 +70,7 @@ def read_idx(name: str, path: Path, dimensions: int) -> NDArray[np.uint8]:
     shape = tuple(np.frombuffer(content[4:start], ">u4").tolist()) if len(content) >= start else ()
     if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) != start + math.prod(shape):
         raise MemregError(
-            f"{name}: {path} is damaged, not a whole IDX file of {dimensions} dimensions: "
-            f"get it anew"
+            f"{name}: {path} is damaged, not a whole IDX file of {dimensions} dimensions: get it anew"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 

@@ -36,9 +36,7 @@ def share(dataset: Dataset, directory: Path) -> Path:
         else:
             paths[field] = f"{field}.npy"
             np.save(directory / paths[field], array, allow_pickle=False)
-    return write_handle(
-        directory, dataset.name, dataset.classes, dataset.flip, dataset.digests, paths
-    )
+    return write_handle(directory, dataset.name, dataset.classes, dataset.flip, dataset.digests, paths)
 
 
 def write_handle(
@@ -64,9 +62,7 @@ def open_shared(handle: Path) -> Dataset:
     try:
         content = json.loads(handle.read_text())
         paths: dict[str, str] = content["arrays"]
-        arrays: dict[str, Any] = {
-            field: _open(handle.parent / path) for field, path in paths.items()
-        }
+        arrays: dict[str, Any] = {field: _open(handle.parent / path) for field, path in paths.items()}
         train_digest, test_digest = content["digests"]
         return Dataset(
             name=content["name"],

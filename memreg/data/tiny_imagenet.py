@@ -37,9 +37,7 @@ def tiny_imagenet(data_dir: Path) -> Source:
     counts = {wnid: len(labels) for wnid, labels in zip(wnids, train_labels, strict=True)}
     fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[fewest] < counts[most]:
-        raise _damage(
-            f"{root / 'train' / fewest} has {counts[fewest]} images and {most} {counts[most]}"
-        )
+        raise _damage(f"{root / 'train' / fewest} has {counts[fewest]} images and {most} {counts[most]}")
     test, test_labels = _validation(root, wnids)
 
     def decode() -> Decoded:
