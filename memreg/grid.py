@@ -71,9 +71,7 @@ def parse_grid(content: object, where: str, members: int | None = None) -> Grid:
     if not isinstance(content, Mapping):
         raise MemregError(f"{where}: must be a mapping with the keys {', '.join(GRID_KEYS)}")
     _known(content, GRID_KEYS, where)
-    name = content.get("name")
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise MemregError(f"{where}: name must be letters, digits, '.', '_' and '-', not {name!r}")
+    name = check_name(content.get("name"), where)
     defaults = content.get("defaults") or {}
     entries = content.get("cells")
     if not isinstance(defaults, Mapping):
@@ -96,6 +94,13 @@ def parse_grid(content: object, where: str, members: int | None = None) -> Grid:
                 )
             cells.append(planned)
     return Grid(name, str(content.get("description") or ""), tuple(cells))
+
+
+def check_name(name: object, where: str) -> str:
+    """The name of a grid or a study, which becomes part of tags, links and files."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise MemregError(f"{where}: name must be letters, digits, '.', '_' and '-', not {name!r}")
+    return name
 
 
 def plan_cell(flat: Mapping[str, Any], where: str) -> Planned:

@@ -32,6 +32,6 @@ def train_and_show(grid: Grid, study: str | None, values: dict[str, Any]) -> Out
     terminal.show_cells(outcome.cells)
     if outcome.correlation is not None:
         out.print("\n" + in_words(outcome.correlation), markup=False, highlight=False)
-    hint = terminal.ui_hint(get_tracking_uri(), outcome.experiment_id, outcome.run_id)
+    hint = terminal.ui_hint(get_tracking_uri(), outcome.experiment_id, study or grid.name)
     out.print("\n" + hint, markup=False, highlight=False, soft_wrap=True)
     return outcome

@@ -17,7 +17,7 @@ from memreg.data import Dataset, load
 from memreg.engines import Engine, Job, Resources
 from memreg.errors import MemregError
 from memreg.estimators.summary import summarise
-from memreg.grid import Grid, Planned
+from memreg.grid import Grid, Planned, check_name
 from memreg.prediction import Prediction
 from memreg.registry import CellWriter, Registry, RunWriter, Store
 from memreg.registry.shards import read_shards
@@ -105,10 +105,12 @@ def run_study(
     Members that are safely stored are kept, whichever study trained them. Raises `MemregError` before
     anything is written if the input is at fault.
     """
+    check_name(study, "study")
     resolved = resolve(grid.cells, data_dir)
     store = Store(tracking_uri)
     run = store.open_run("study", study, {"memreg.study": study, "memreg.grid": grid.name})
     with ended(run):
+        store.save_view(study, run)
         run.log(note=notes.study(study, grid))
         cells = [_Training(_open(store, run, study, item, reporter), item) for item in resolved]
         reporter.start([(c.item.cell, len(c.missing), c.item.members) for c in cells])

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from typing import Self
-from urllib.parse import quote
 
 import pandas as pd
 from rich.console import Console
@@ -129,14 +128,13 @@ def show_cells(table: pd.DataFrame) -> None:
     console().print(shown)
 
 
-def ui_hint(tracking_uri: str, experiment_id: str, study_run_id: str) -> str:
-    """How to see a study's cells in the MLflow UI: flat, sorted by test accuracy."""
-    where = f"tags.`memreg.kind` = 'cell' and tags.`mlflow.parentRunId` = '{study_run_id}'"
-    query = f"searchFilter={quote(where)}&orderByKey={quote('metrics.`test_accuracy`')}&orderByAsc=false"
-    path = f"#/experiments/{experiment_id}/runs?{query}"
-    if tracking_uri.startswith("http"):
-        return f"{tracking_uri.rstrip('/')}/{path}"
-    return f"mlflow ui --backend-store-uri {tracking_uri}\nthen open http://127.0.0.1:5000/{path}"
+def ui_hint(tracking_uri: str, experiment_id: str, study: str) -> str:
+    """How to see a study's cells in the MLflow UI: flat, sorted by test accuracy, as a table and as charts."""
+    served = tracking_uri.startswith("http")
+    base = tracking_uri.rstrip("/") if served else "http://127.0.0.1:5000"
+    table = f"{base}/#/experiments/{experiment_id}/runs?viewStateShareKey={study}"
+    start = "" if served else f"mlflow ui --backend-store-uri {tracking_uri}\n"
+    return f"{start}cells:  {table}\ncharts: {table}&compareRunsMode=CHART"
 
 
 class _RateColumn(ProgressColumn):

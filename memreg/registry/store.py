@@ -22,6 +22,7 @@ from memreg.prediction import Prediction
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, environment_run_id
 from memreg.registry.shards import read_shard, write_shard
+from memreg.registry.view import view_tag
 
 EXPERIMENT = "memreg"
 BATCH = 1000  # metrics that one log_batch call may carry
@@ -122,7 +123,7 @@ class Store:
         self.client = connect(tracking_uri)
         self._outer = self._outer_run()
         self._experiment_id: str | None = self._outer.info.experiment_id if self._outer else None
-        self._context = {key: value for key, value in resolve_tags().items() if key != "mlflow.source.name"}
+        self._context = resolve_tags()
 
     @property
     def experiment_id(self) -> str:
@@ -146,6 +147,11 @@ class Store:
             return writer
         run = self.client.create_run(self.experiment_id, tags=self._context | own, run_name=name)
         return RunWriter(self.client, run)
+
+    def save_view(self, study: str, run: RunWriter) -> None:
+        """The study's cells as a saved view of the UI; a newer study of the same name takes its place."""
+        key, value = view_tag(study, run.run_id)
+        self.client.set_experiment_tag(run.experiment_id, key, value)
 
     def find_cell(self, cell: Cell) -> CellWriter | None:
         """The run of this cell in the experiment, if there is one."""

@@ -1,0 +1,58 @@
+"""A saved view of MLflow's UI: a study's cells, flat and sorted, with their columns and a scatter plot.
+
+The UI keeps such views in experiment tags `mlflow.sharedViewState.<key>` and opens one by
+`viewStateShareKey=<key>`. That is not documented: a test opens it in a real browser, and a UI that does not know
+it says so and shows the plain list.
+"""
+
+import json
+
+FRACTION = "memorized_fraction/0.25"
+COLUMNS = (
+    "params.`dataset`",
+    "params.`model`",
+    "params.`parameters`",
+    "params.`weight_decay`",
+    "params.`augmentation`",
+    "metrics.`members`",
+    "metrics.`test_accuracy`",
+    "metrics.`included_accuracy`",
+    "metrics.`excluded_accuracy`",
+    "metrics.`mean_score`",
+    f"metrics.`{FRACTION}`",
+)
+SECTION = "memreg"
+
+
+def view_tag(study: str, study_run_id: str) -> tuple[str, str]:
+    """Key and value of the experiment tag."""
+    state = {
+        "searchFilter": f"tags.`memreg.kind` = 'cell' and tags.`mlflow.parentRunId` = '{study_run_id}'",
+        "orderByKey": "metrics.`test_accuracy`",
+        "orderByAsc": False,
+        "selectedColumns": COLUMNS,
+        "runsHiddenMode": "SHOWALL",
+        "compareRunCharts": [
+            _scatter("fraction", FRACTION),
+            _scatter("score", "mean_score"),
+            _scatter("included", "included_accuracy"),
+        ],
+        "isAccordionReordered": True,
+        "compareRunSections": [
+            {"uuid": SECTION, "name": "Over test accuracy", "display": True, "isReordered": True}
+        ],
+    }
+    return f"mlflow.sharedViewState.{study}", json.dumps(state)
+
+
+def _scatter(name: str, metric: str) -> dict[str, object]:
+    return {
+        "type": "SCATTER",
+        "uuid": f"memreg-{name}",
+        "metricSectionId": SECTION,
+        "isGenerated": False,
+        "deleted": False,
+        "runsCountToCompare": 100,
+        "xaxis": {"key": "test_accuracy", "type": "METRIC"},
+        "yaxis": {"key": metric, "type": "METRIC"},
+    }
