@@ -73,5 +73,19 @@ def plan(
     click.echo(plan_grid(load_grid(grid, members), resources, data_dir, throughput))
 
 
+@memreg.group()
+def db() -> None:
+    """The tracking database."""
+
+
+@db.command()
+@options.TRACKING
+def init(tracking_uri: str | None) -> None:
+    """Create the SQLite tracking database, completely or not at all, unless there is one."""
+    from memreg.registry.connection import create_database
+
+    create_database(tracking_uri)
+
+
 def main() -> None:
     options.run(memreg)

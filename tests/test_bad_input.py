@@ -73,6 +73,7 @@ CASES = [
     ("memreg", ["cells", "--study", "nothing"], "there is no study"),
     ("memreg", ["cells", "--tracking-uri", "sqlite:////nowhere/at/all/mlflow.db"], "no directory"),
     ("memreg", ["cells", "--tracking-uri", "sqlite:///text.db"], "does not answer"),
+    ("memreg", ["cells", "--tracking-uri", "sqlite:///absent.db"], "no database yet"),
     ("memreg", ["cells", "--tracking-uri", "http://127.0.0.1:PORT"], "does not answer"),
     ("memreg", ["cells", "--tracking-uri", "postgresql://me:secret@127.0.0.1:PORT/x"], "does not answer"),
     ("memreg", ["cells", "--tracking-uri", "ftp://somewhere"], "not one that memreg can use"),

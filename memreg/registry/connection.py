@@ -3,7 +3,9 @@
 import os
 import re
 import socket
+import uuid
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,9 +20,14 @@ from memreg.errors import MemregError
 SECONDS = 5  # MLflow itself would go on trying for minutes
 
 
-def connect(tracking_uri: str | None = None) -> MlflowClient:
-    """A client of `tracking_uri` (default: MLflow's own), once it has answered. Creates nothing."""
+def connect(tracking_uri: str | None = None, create: bool = False) -> MlflowClient:
+    """A client of `tracking_uri` (default: MLflow's own), once it has answered.
+
+    An SQLite database that does not exist is an error, unless `create`.
+    """
     uri = tracking_uri or get_tracking_uri()
+    if create:
+        create_database(uri)
     scheme = urlsplit(uri).scheme
     if scheme in ("http", "https"):
         _reach_server(uri)
@@ -41,6 +48,28 @@ def connect(tracking_uri: str | None = None) -> MlflowClient:
             f"tracking URI {masked(uri)} does not answer as MLflow: {one_line(error)}"
         ) from error
     return client
+
+
+def create_database(tracking_uri: str | None = None) -> None:
+    """Create an SQLite tracking database, unless there is one, completely or not at all.
+
+    MLflow creates its tables in place, by some fifty migrations: killed in the middle it leaves a file with
+    which neither it nor anyone can go on.
+    """
+    uri = tracking_uri or get_tracking_uri()
+    if not uri.startswith("sqlite:///"):
+        return
+    path = Path(make_url(uri).database or "")
+    if not path.parent.is_dir() or (path.exists() and path.stat().st_size > 0):
+        return
+    path.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
+        with suppress(FileExistsError):
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def masked(uri: str) -> str:
@@ -72,7 +101,7 @@ def _reach_database(uri: str) -> None:
             if not path.parent.is_dir():
                 raise MemregError(f"tracking URI {uri}: there is no directory {path.parent}")
             if not path.exists() or path.stat().st_size == 0:
-                return
+                raise MemregError(f"tracking URI {uri}: no database yet; `make corr_grid` makes one")
             arguments = {}
         else:
             arguments = {"connect_timeout": SECONDS}

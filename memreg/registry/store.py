@@ -120,7 +120,7 @@ class Store:
     """The writing side, in the experiment that `mlflow run` opened its run in, else `memreg`."""
 
     def __init__(self, tracking_uri: str | None = None) -> None:
-        self.client = connect(tracking_uri)
+        self.client = connect(tracking_uri, create=True)
         self._outer = self._outer_run()
         self._experiment_id: str | None = self._outer.info.experiment_id if self._outer else None
         self._context = resolve_tags()
