@@ -81,6 +81,10 @@ CASES = [
     ("memreg", ["plan", "--grid", "nothing"], "unknown grid"),
     ("memreg", ["plan", "--throughput", "0"], "throughput"),
     ("memreg", ["nonsense"], "[Nn]o such command"),
+    ("memreg", ["cells", "--tracking-uri", "sqlite:///nothing.db"], "no MLflow store is there yet"),
+    ("memreg", ["db", "nonsense"], "[Nn]o such command"),
+    ("memreg", ["db", "tune", "--tracking-uri", "sqlite:///nothing.db"], "no MLflow store is there yet"),
+    ("memreg", ["db", "tune", "--tracking-uri", "http://127.0.0.1:PORT"], "does not answer"),
 ]
 
 

@@ -1,16 +1,19 @@
 """Reaching a tracking server or database, or saying in one line why not."""
 
+import fcntl
 import os
 import re
 import socket
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlflow import MlflowClient, get_tracking_uri
 from mlflow.exceptions import MlflowException
-from sqlalchemy import create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from memreg.errors import MemregError
@@ -18,24 +21,33 @@ from memreg.errors import MemregError
 SECONDS = 5  # MLflow itself would go on trying for minutes
 
 
-def connect(tracking_uri: str | None = None) -> MlflowClient:
-    """A client of `tracking_uri` (default: MLflow's own), once it has answered. Creates nothing."""
+def connect(tracking_uri: str | None = None, create: bool = False) -> MlflowClient:
+    """A client of `tracking_uri` (default: MLflow's own), once it has answered.
+
+    A database without MLflow's tables is refused, unless they shall be created.
+    """
     uri = tracking_uri or get_tracking_uri()
     scheme = urlsplit(uri).scheme
-    if scheme in ("http", "https"):
-        _reach_server(uri)
-    elif scheme.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql"):
-        _reach_database(uri)
-    else:
-        raise MemregError(
-            f"tracking URI {masked(uri)} is not one that memreg can use: sqlite:///FILE, "
-            "postgresql://..., mysql://... or http(s)://HOST:PORT"
-        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if scheme in ("http", "https"):
+            _reach_server(uri)
+            return _first_answer(uri)
+        if scheme.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql"):
+            with _reached(uri, create) as engine, _alone(engine):
+                if not inspect(engine).has_table("experiments") and not create:
+                    raise _nothing_there(uri)
+                return _first_answer(uri)
+    raise MemregError(
+        f"tracking URI {masked(uri)} is not one that memreg can use: sqlite:///FILE, "
+        "postgresql://..., mysql://... or http(s)://HOST:PORT"
+    )
+
+
+def _first_answer(uri: str) -> MlflowClient:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            client = MlflowClient(uri)
-            client.search_experiments(max_results=1)
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
     except (MlflowException, DBAPIError) as error:
         raise MemregError(
             f"tracking URI {masked(uri)} does not answer as MLflow: {one_line(error)}"
@@ -43,9 +55,10 @@ def connect(tracking_uri: str | None = None) -> MlflowClient:
     return client
 
 
-def masked(uri: str) -> str:
-    """The URI without the credentials that it may carry."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
+def masked(text: str) -> str:
+    """A text with a URI in it, without the credentials that it may carry."""
+    text = re.sub(r"//[^\s'\"]*@", "//***@", text)
+    return re.sub(r"((?:password|passwd|pwd|token|secret|key)=)[^&\s'\"]*", r"\1***", text, flags=re.I)
 
 
 def one_line(error: BaseException) -> str:
@@ -64,25 +77,50 @@ def _reach_server(uri: str) -> None:
         ) from error
 
 
-def _reach_database(uri: str) -> None:
+@contextmanager
+def _reached(uri: str, create: bool) -> Iterator[Engine]:
     try:
         url = make_url(uri)
         if url.drivername.startswith("sqlite"):
             path = Path(url.database or "")
             if not path.parent.is_dir():
                 raise MemregError(f"tracking URI {uri}: there is no directory {path.parent}")
-            if not path.exists() or path.stat().st_size == 0:
-                return
-            arguments = {}
+            if not create and not path.exists():
+                raise _nothing_there(uri)
+            engine = create_engine(url)
         else:
-            arguments = {"connect_timeout": SECONDS}
-        engine = create_engine(url, connect_args=arguments)
-        with engine.connect() as connection:
-            if url.drivername.startswith("sqlite"):
-                connection.exec_driver_sql("PRAGMA schema_version")
+            engine = create_engine(url, connect_args={"connect_timeout": SECONDS})
+        yield engine
         engine.dispose()
     except (ArgumentError, NoSuchModuleError, ImportError, DBAPIError) as error:
         raise MemregError(f"tracking URI {masked(uri)} does not answer: {one_line(error)}") from error
+
+
+def _nothing_there(uri: str) -> MemregError:
+    return MemregError(
+        f"tracking URI {masked(uri)}: no MLflow store is there yet: `make corr_grid` makes one in "
+        "./mlflow.db, MLFLOW_TRACKING_URI names another"
+    )
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """One process at a time: two that create MLflow's tables together would both fail."""
+    dialect = engine.dialect.name
+    if dialect == "sqlite":
+        descriptor = os.open(Path(engine.url.database or "").parent, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+        return
+    with engine.connect() as connection:
+        if dialect == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_lock(hashtext('memreg'))")
+        elif dialect == "mysql":
+            connection.exec_driver_sql("SELECT GET_LOCK('memreg', 600)")
+        yield
 
 
 def environment_run_id() -> str | None:
