@@ -5,6 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: corr_grid test setup
 
 corr_grid: setup
+	memreg db init
 	mlflow run . -e corr_grid --env-manager local --experiment-name memreg
 
 test: setup

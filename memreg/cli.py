@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from memreg import options, terminal
-from memreg.engines import Resources
 
 
 @click.group()
@@ -66,6 +65,7 @@ def plan(
     data_dir: Path | None,
 ) -> None:
     """What a grid will cost: members, images, storage, and time after a few steps of each model."""
+    from memreg.engines import Resources
     from memreg.grid import load_grid
     from memreg.plan import plan_grid
 
@@ -75,7 +75,16 @@ def plan(
 
 @memreg.group()
 def db() -> None:
-    """Look after the database behind the registry."""
+    """The tracking database."""
+
+
+@db.command()
+@options.TRACKING
+def init(tracking_uri: str | None) -> None:
+    """Create the tracking database, unless there is one; an SQLite one completely or not at all."""
+    from memreg.registry.connection import connect
+
+    connect(tracking_uri, create=True)
 
 
 @db.command()

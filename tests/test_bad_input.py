@@ -73,6 +73,7 @@ CASES = [
     ("memreg", ["cells", "--study", "nothing"], "there is no study"),
     ("memreg", ["cells", "--tracking-uri", "sqlite:////nowhere/at/all/mlflow.db"], "no directory"),
     ("memreg", ["cells", "--tracking-uri", "sqlite:///text.db"], "does not answer"),
+    ("memreg", ["cells", "--tracking-uri", "sqlite:///absent.db"], "no database yet"),
     ("memreg", ["cells", "--tracking-uri", "http://127.0.0.1:PORT"], "does not answer"),
     ("memreg", ["cells", "--tracking-uri", "postgresql://me:secret@127.0.0.1:PORT/x"], "does not answer"),
     ("memreg", ["cells", "--tracking-uri", "ftp://somewhere"], "not one that memreg can use"),
@@ -81,9 +82,8 @@ CASES = [
     ("memreg", ["plan", "--grid", "nothing"], "unknown grid"),
     ("memreg", ["plan", "--throughput", "0"], "throughput"),
     ("memreg", ["nonsense"], "[Nn]o such command"),
-    ("memreg", ["cells", "--tracking-uri", "sqlite:///nothing.db"], "no MLflow store is there yet"),
     ("memreg", ["db", "nonsense"], "[Nn]o such command"),
-    ("memreg", ["db", "tune", "--tracking-uri", "sqlite:///nothing.db"], "no MLflow store is there yet"),
+    ("memreg", ["db", "tune", "--tracking-uri", "sqlite:///nothing.db"], "no database yet"),
     ("memreg", ["db", "tune", "--tracking-uri", "http://127.0.0.1:PORT"], "does not answer"),
 ]
 

@@ -115,10 +115,10 @@ def test_reading_writes_nothing(odd, tmp_path, monkeypatch):
             question()
     assert (hashlib.sha256(path.read_bytes()).hexdigest(), sorted(path.parent.iterdir())) == before
     for nowhere in (f"sqlite:///{tmp_path}/mlflow.db", "sqlite:///mlflow.db"):
-        with pytest.raises(MemregError, match="no MLflow store is there yet"):
+        with pytest.raises(MemregError, match="no database yet"):
             Registry(nowhere)
     (tmp_path / "empty.db").touch()
-    with pytest.raises(MemregError, match="no MLflow store is there yet"):
+    with pytest.raises(MemregError, match="no database yet"):
         Registry(f"sqlite:///{tmp_path}/empty.db")
     assert [p.name for p in tmp_path.iterdir()] == ["empty.db"]
     assert (tmp_path / "empty.db").stat().st_size == 0

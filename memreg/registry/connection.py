@@ -4,9 +4,10 @@ import fcntl
 import os
 import re
 import socket
+import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ SECONDS = 5  # MLflow itself would go on trying for minutes
 def connect(tracking_uri: str | None = None, create: bool = False) -> MlflowClient:
     """A client of `tracking_uri` (default: MLflow's own), once it has answered.
 
-    A database without MLflow's tables is refused, unless they shall be created.
+    A database without MLflow's tables is an error, unless `create`.
     """
     uri = tracking_uri or get_tracking_uri()
     scheme = urlsplit(uri).scheme
@@ -35,8 +36,10 @@ def connect(tracking_uri: str | None = None, create: bool = False) -> MlflowClie
             return _first_answer(uri)
         if scheme.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql"):
             with _reached(uri, create) as engine, _alone(engine):
-                if not inspect(engine).has_table("experiments") and not create:
-                    raise _nothing_there(uri)
+                if create:
+                    _create_sqlite(engine)
+                elif not inspect(engine).has_table("experiments"):
+                    raise _no_database(uri)
                 return _first_answer(uri)
     raise MemregError(
         f"tracking URI {masked(uri)} is not one that memreg can use: sqlite:///FILE, "
@@ -86,21 +89,45 @@ def _reached(uri: str, create: bool) -> Iterator[Engine]:
             if not path.parent.is_dir():
                 raise MemregError(f"tracking URI {uri}: there is no directory {path.parent}")
             if not create and not path.exists():
-                raise _nothing_there(uri)
+                raise _no_database(uri)
             engine = create_engine(url)
         else:
             engine = create_engine(url, connect_args={"connect_timeout": SECONDS})
         yield engine
         engine.dispose()
-    except (ArgumentError, NoSuchModuleError, ImportError, DBAPIError) as error:
+    except (ArgumentError, NoSuchModuleError, DBAPIError) as error:
         raise MemregError(f"tracking URI {masked(uri)} does not answer: {one_line(error)}") from error
+    except ImportError as error:
+        raise MemregError(
+            f"tracking URI {masked(uri)} cannot be used: {one_line(error)}: pip install 'memreg[postgres]', "
+            "or the driver of your database"
+        ) from error
 
 
-def _nothing_there(uri: str) -> MemregError:
-    return MemregError(
-        f"tracking URI {masked(uri)}: no MLflow store is there yet: `make corr_grid` makes one in "
-        "./mlflow.db, MLFLOW_TRACKING_URI names another"
-    )
+def _no_database(uri: str) -> MemregError:
+    return MemregError(f"tracking URI {masked(uri)}: no database yet; `make corr_grid` makes one")
+
+
+def _create_sqlite(engine: Engine) -> None:
+    """Create an SQLite tracking database, unless there is one, completely or not at all.
+
+    MLflow creates its tables in place, by some fifty migrations: killed in the middle it leaves a file with
+    which neither it nor anyone can go on.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    path = Path(engine.url.database or "")
+    if path.exists() and path.stat().st_size > 0:
+        inspect(engine).has_table("experiments")  # an error where this is no database
+        return
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
+        path.unlink(missing_ok=True)
+        with suppress(FileExistsError):
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
