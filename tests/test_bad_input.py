@@ -82,6 +82,9 @@ CASES = [
     ("memreg", ["plan", "--grid", "nothing"], "unknown grid"),
     ("memreg", ["plan", "--throughput", "0"], "throughput"),
     ("memreg", ["nonsense"], "[Nn]o such command"),
+    ("memreg", ["db", "nonsense"], "[Nn]o such command"),
+    ("memreg", ["db", "tune", "--tracking-uri", "sqlite:///nothing.db"], "no database yet"),
+    ("memreg", ["db", "tune", "--tracking-uri", "http://127.0.0.1:PORT"], "does not answer"),
 ]
 
 

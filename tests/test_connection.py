@@ -10,13 +10,13 @@ import pytest
 
 from memreg.errors import MemregError
 from memreg.registry import Registry
-from memreg.registry.connection import connect, create_database, masked
+from memreg.registry.connection import connect, masked
 
 
 def test_a_kill_while_the_database_is_created_leaves_none_or_a_whole_one(tmp_path):
     program = (
-        "import sys; from memreg.registry.connection import create_database; print(flush=True);"
-        "create_database(sys.argv[1])"
+        "import sys; from memreg.registry.connection import connect; print(flush=True);"
+        "connect(sys.argv[1], create=True)"
     )
     for delay in (0.05, 0.2, 0.4, 0.6):
         uri = f"sqlite:///{tmp_path}/{delay}.db"
@@ -32,7 +32,7 @@ def test_a_kill_while_the_database_is_created_leaves_none_or_a_whole_one(tmp_pat
 def test_creating_twice_keeps_what_is_there(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     connect(uri, create=True).create_experiment("mine")
-    create_database(uri)
+    connect(uri, create=True)
     assert connect(uri).get_experiment_by_name("mine")
     assert [p.name for p in tmp_path.iterdir()] == ["mlflow.db"]
 
@@ -46,3 +46,6 @@ def test_readers_create_no_database(tmp_path):
 def test_credentials_are_masked():
     assert masked("postgresql://me:secret@host/db") == "postgresql://***@host/db"
     assert masked("http://user:pw@host:5000") == "http://***@host:5000"
+    assert masked("postgresql://me:se/c@ret@host/db?x=1") == "postgresql://***@host/db?x=1"
+    assert masked("mysql://host/db?user=me&password=secret&x=1") == "mysql://host/db?user=me&password=***&x=1"
+    assert masked("no credentials: sqlite:///a/b.db") == "no credentials: sqlite:///a/b.db"

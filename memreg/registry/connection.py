@@ -1,18 +1,20 @@
 """Reaching a tracking server or database, or saying in one line why not."""
 
+import fcntl
 import os
 import re
 import socket
 import uuid
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlflow import MlflowClient, get_tracking_uri
 from mlflow.exceptions import MlflowException
-from sqlalchemy import create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from memreg.errors import MemregError
@@ -23,26 +25,32 @@ SECONDS = 5  # MLflow itself would go on trying for minutes
 def connect(tracking_uri: str | None = None, create: bool = False) -> MlflowClient:
     """A client of `tracking_uri` (default: MLflow's own), once it has answered.
 
-    An SQLite database that does not exist is an error, unless `create`.
+    A database without MLflow's tables is an error, unless `create`.
     """
     uri = tracking_uri or get_tracking_uri()
-    if create:
-        create_database(uri)
     scheme = urlsplit(uri).scheme
-    if scheme in ("http", "https"):
-        _reach_server(uri)
-    elif scheme.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql"):
-        _reach_database(uri)
-    else:
-        raise MemregError(
-            f"tracking URI {masked(uri)} is not one that memreg can use: sqlite:///FILE, "
-            "postgresql://..., mysql://... or http(s)://HOST:PORT"
-        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if scheme in ("http", "https"):
+            _reach_server(uri)
+            return _first_answer(uri)
+        if scheme.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql"):
+            with _reached(uri, create) as engine, _alone(engine):
+                if create:
+                    _create_sqlite(engine)
+                elif not inspect(engine).has_table("experiments"):
+                    raise _no_database(uri)
+                return _first_answer(uri)
+    raise MemregError(
+        f"tracking URI {masked(uri)} is not one that memreg can use: sqlite:///FILE, "
+        "postgresql://..., mysql://... or http(s)://HOST:PORT"
+    )
+
+
+def _first_answer(uri: str) -> MlflowClient:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            client = MlflowClient(uri)
-            client.search_experiments(max_results=1)
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
     except (MlflowException, DBAPIError) as error:
         raise MemregError(
             f"tracking URI {masked(uri)} does not answer as MLflow: {one_line(error)}"
@@ -50,31 +58,10 @@ def connect(tracking_uri: str | None = None, create: bool = False) -> MlflowClie
     return client
 
 
-def create_database(tracking_uri: str | None = None) -> None:
-    """Create an SQLite tracking database, unless there is one, completely or not at all.
-
-    MLflow creates its tables in place, by some fifty migrations: killed in the middle it leaves a file with
-    which neither it nor anyone can go on.
-    """
-    uri = tracking_uri or get_tracking_uri()
-    if not uri.startswith("sqlite:///"):
-        return
-    path = Path(make_url(uri).database or "")
-    if not path.parent.is_dir() or (path.exists() and path.stat().st_size > 0):
-        return
-    path.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
-        with suppress(FileExistsError):
-            path.hardlink_to(temporary)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def masked(uri: str) -> str:
-    """The URI without the credentials that it may carry."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
+def masked(text: str) -> str:
+    """A text with a URI in it, without the credentials that it may carry."""
+    text = re.sub(r"//[^\s'\"]*@", "//***@", text)
+    return re.sub(r"((?:password|passwd|pwd|token|secret|key)=)[^&\s'\"]*", r"\1***", text, flags=re.I)
 
 
 def one_line(error: BaseException) -> str:
@@ -93,25 +80,74 @@ def _reach_server(uri: str) -> None:
         ) from error
 
 
-def _reach_database(uri: str) -> None:
+@contextmanager
+def _reached(uri: str, create: bool) -> Iterator[Engine]:
     try:
         url = make_url(uri)
         if url.drivername.startswith("sqlite"):
             path = Path(url.database or "")
             if not path.parent.is_dir():
                 raise MemregError(f"tracking URI {uri}: there is no directory {path.parent}")
-            if not path.exists() or path.stat().st_size == 0:
-                raise MemregError(f"tracking URI {uri}: no database yet; `make corr_grid` makes one")
-            arguments = {}
+            if not create and not path.exists():
+                raise _no_database(uri)
+            engine = create_engine(url)
         else:
-            arguments = {"connect_timeout": SECONDS}
-        engine = create_engine(url, connect_args=arguments)
-        with engine.connect() as connection:
-            if url.drivername.startswith("sqlite"):
-                connection.exec_driver_sql("PRAGMA schema_version")
+            engine = create_engine(url, connect_args={"connect_timeout": SECONDS})
+        yield engine
         engine.dispose()
-    except (ArgumentError, NoSuchModuleError, ImportError, DBAPIError) as error:
+    except (ArgumentError, NoSuchModuleError, DBAPIError) as error:
         raise MemregError(f"tracking URI {masked(uri)} does not answer: {one_line(error)}") from error
+    except ImportError as error:
+        raise MemregError(
+            f"tracking URI {masked(uri)} cannot be used: {one_line(error)}: pip install 'memreg[postgres]', "
+            "or the driver of your database"
+        ) from error
+
+
+def _no_database(uri: str) -> MemregError:
+    return MemregError(f"tracking URI {masked(uri)}: no database yet; `make corr_grid` makes one")
+
+
+def _create_sqlite(engine: Engine) -> None:
+    """Create an SQLite tracking database, unless there is one, completely or not at all.
+
+    MLflow creates its tables in place, by some fifty migrations: killed in the middle it leaves a file with
+    which neither it nor anyone can go on.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    path = Path(engine.url.database or "")
+    if path.exists() and path.stat().st_size > 0:
+        inspect(engine).has_table("experiments")  # an error where this is no database
+        return
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
+        path.unlink(missing_ok=True)
+        with suppress(FileExistsError):
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """One process at a time: two that create MLflow's tables together would both fail."""
+    dialect = engine.dialect.name
+    if dialect == "sqlite":
+        descriptor = os.open(Path(engine.url.database or "").parent, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+        return
+    with engine.connect() as connection:
+        if dialect == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_lock(hashtext('memreg'))")
+        elif dialect == "mysql":
+            connection.exec_driver_sql("SELECT GET_LOCK('memreg', 600)")
+        yield
 
 
 def environment_run_id() -> str | None:

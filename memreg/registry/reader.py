@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.prediction import Predictions
+from memreg.registry.api import NEWEST, Api
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect
+from memreg.registry.frames import frame
 from memreg.registry.shards import COLUMNS, read_shards, stack
+from memreg.registry.sql import sql_reader
 
-PAGE = 1000
 COMPLETE = "tags.`memreg.kind` = 'cell' and tags.`memreg.status` = 'complete'"
 
 
@@ -29,28 +31,43 @@ class Registry:
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         self._client = connect(tracking_uri)
+        self._api = Api(self._client)
+        self._fast = sql_reader(self._client.tracking_uri) or self._api
         self._artifacts: dict[str, Artifacts] = {}
 
-    def cells(self, study: str | None = None) -> pd.DataFrame:
+    def cells(
+        self, study: str | None = None, where: str = "", columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
         """One row per cell: `run_id`, `cell`, `study`, then params and metrics by their MLflow names.
 
-        With `study`, its cells in the order of its grid, else all complete cells, oldest first.
+        With `study`, its cells in the order of its grid, else all complete cells, oldest first. `where` is a
+        filter in MLflow's language, as "params.dataset = 'digits' and metrics.test_accuracy > 0.9".
+        `columns` chooses params and metrics.
         """
         if study is None:
-            runs = self._search(COMPLETE, "attributes.start_time ASC")
-            return frame([self._row(run) for run in runs])
-        table = pd.read_parquet(self._of(self.study_run(study)).get("cells.parquet"))
-        return self.rows(table["run_id"])
+            where = f"{COMPLETE} and {where}" if where else COMPLETE
+            return frame(self._fast.wide(where, columns), columns)
+        run_ids = pd.read_parquet(self._of(self.study_run(study)).get("cells.parquet"))["run_id"].tolist()
+        if where:
+            fitting = set(self._fast.wide(f"tags.`memreg.kind` = 'cell' and {where}", ()).run_id)
+            run_ids = [run_id for run_id in run_ids if run_id in fitting]
+        return self.rows(run_ids, columns)
 
-    def rows(self, run_ids: Iterable[str]) -> pd.DataFrame:
+    def rows(self, run_ids: Iterable[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of `cells` for these runs, in this order."""
-        return frame([self._row(self._client.get_run(run_id)) for run_id in run_ids])
+        wanted = list(run_ids)
+        table = frame(self._fast.wide_of(wanted, columns), columns)
+        if gone := set(wanted).difference(table["run_id"]):
+            raise MemregError(
+                f"run {gone.pop()}, a cell of this study, is gone for good: run the study again"
+            )
+        return table.set_index("run_id").loc[wanted].reset_index()
 
     def cell_run(self, cell: str) -> Run:
         """The MLflow run of a cell."""
         if not cell:
             raise MemregError("which cell? Give its hash, or its run id: `memreg cells` lists them")
-        found = self._search(f"tags.`memreg.cell` LIKE '{_plain(cell)}%'") if len(cell) >= 6 else []
+        found = self._api.find(f"tags.`memreg.cell` LIKE '{_plain(cell)}%'") if len(cell) >= 6 else []
         found = [run for run in found if run.data.tags.get("memreg.kind") == "cell"]
         if len(found) > 1:
             hashes = {run.data.tags["memreg.cell"] for run in found}
@@ -64,9 +81,9 @@ class Registry:
         """The MLflow run of a study; of several with this name, the newest that has its cells."""
         if not study:
             raise MemregError("which study? Give its name or its run id")
-        found = self._search(
+        found = self._api.find(
             f"tags.`memreg.kind` = 'study' and tags.`memreg.study` = '{_plain(study)}'",
-            "attributes.start_time DESC",
+            NEWEST,
         )
         done = [run for run in found if run.info.status == "FINISHED"]
         if done or found:
@@ -109,7 +126,7 @@ class Registry:
             run = None
         if run is None or run.data.tags.get("memreg.kind") != kind:
             known = sorted(
-                {r.data.tags["memreg.study"] for r in self._search("tags.`memreg.kind` = 'study'")}
+                {r.data.tags["memreg.study"] for r in self._api.find("tags.`memreg.kind` = 'study'")}
             )
             hint = f"studies are {', '.join(known) or 'none yet'}"
             raise MemregError(
@@ -117,39 +134,6 @@ class Registry:
                 + (hint if kind == "study" else "`memreg cells` lists what there is")
             )
         return run
-
-    def _search(self, filter_string: str, order: str = "attributes.start_time ASC") -> list[Run]:
-        experiments = [e.experiment_id for e in self._client.search_experiments()]
-        runs: list[Run] = []
-        token = None
-        while True:
-            page = self._client.search_runs(
-                experiments, filter_string, max_results=PAGE, order_by=[order], page_token=token
-            )
-            runs += page
-            token = page.token
-            if not token:
-                return runs
-
-    def _row(self, run: Run) -> dict[str, Any]:
-        tags = run.data.tags
-        return {
-            "run_id": run.info.run_id,
-            "cell": tags.get("memreg.cell"),
-            "study": tags.get("memreg.study"),
-            **run.data.params,
-            **dict(sorted(run.data.metrics.items())),
-        }
-
-
-def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Rows as a frame in which every column of numbers is one: MLflow keeps params as text."""
-    table = pd.DataFrame(rows)
-    for name in table.columns.difference(["run_id", "cell", "study", "dataset", "model", "design"]):
-        numbers = pd.to_numeric(table[name], errors="coerce")
-        if (numbers.notna() == table[name].notna()).all():
-            table[name] = numbers
-    return table
 
 
 def _plain(text: str) -> str:

@@ -135,8 +135,17 @@ class Store:
                 raise MemregError(
                     f"MLflow experiment '{name}' is deleted: restore it with `mlflow experiments restore`"
                 )
-            self._experiment_id = found.experiment_id if found else self.client.create_experiment(name)
+            self._experiment_id = found.experiment_id if found else self._create_experiment(name)
         return self._experiment_id
+
+    def _create_experiment(self, name: str) -> str:
+        try:
+            return str(self.client.create_experiment(name))
+        except MlflowException:  # another driver was faster
+            found = self.client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return str(found.experiment_id)
 
     def open_run(self, kind: str, name: str, tags: Mapping[str, str]) -> RunWriter:
         """A study's or an analysis' run: the one that `mlflow run` opened, or a fresh one."""

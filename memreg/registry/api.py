@@ -1,0 +1,89 @@
+"""Runs through MLflow's own interface: what every tracking store answers, at about a millisecond a run."""
+
+from collections.abc import Iterator, Sequence
+
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
+from mlflow.entities.run import Run
+from mlflow.exceptions import MlflowException
+from mlflow.store.entities.paged_list import PagedList
+
+from memreg.errors import MemregError
+from memreg.registry.connection import one_line
+from memreg.registry.frames import Value, Wide
+
+PAGE = 1000
+IDS = 100  # run ids in one filter
+OLDEST, NEWEST = "attributes.start_time ASC", "attributes.start_time DESC"
+
+
+class Api:
+    """The runs of a tracking store, across its experiments."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self._client = client
+
+    def find(self, where: str, order: str = OLDEST, view: int = ViewType.ACTIVE_ONLY) -> list[Run]:
+        """Runs that fit an MLflow filter, whole."""
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self.page(where, order, PAGE, token, view)
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def wide(self, where: str, columns: Sequence[str] | None = None) -> Wide:
+        """Runs that fit an MLflow filter, oldest first, with these params and metrics (default: all)."""
+        return _wide(self.find(where), columns)
+
+    def wide_of(self, run_ids: Sequence[str], columns: Sequence[str] | None = None) -> Wide:
+        """Runs by their ids, deleted ones too, in no particular order."""
+        runs: list[Run] = []
+        for i in range(0, len(run_ids), IDS):
+            listed = ", ".join(f"'{run_id}'" for run_id in run_ids[i : i + IDS])
+            runs += self.find(f"attributes.run_id IN ({listed})", view=ViewType.ALL)
+        return _wide(runs, columns)
+
+    def page(
+        self, where: str, order: str, size: int, token: str | None = None, view: int = ViewType.ACTIVE_ONLY
+    ) -> PagedList[Run]:
+        """The first runs, or those after `token`."""
+        try:
+            return self._client.search_runs(self._experiments(view), where, view, size, [order], token)
+        except MlflowException as error:
+            raise unusable(where, error) from error
+
+    def _experiments(self, view: int) -> list[str]:
+        found: list[str] = []
+        token = None
+        while True:
+            page = self._client.search_experiments(view, page_token=token)
+            found += [e.experiment_id for e in page]
+            token = page.token
+            if not token:
+                return found
+
+
+def unusable(where: str, error: Exception) -> MemregError:
+    """What to say of a filter that MLflow refuses."""
+    return MemregError(f"cannot search for runs where {where}: {one_line(error)}")
+
+
+def _wide(runs: Sequence[Run], columns: Sequence[str] | None) -> Wide:
+    wide = Wide(
+        [run.info.run_id for run in runs],
+        [run.data.tags.get("memreg.cell") for run in runs],
+        [run.data.tags.get("memreg.study") for run in runs],
+    )
+    return wide.fill(
+        value for run in runs for value in _values(run) if columns is None or value[1] in columns
+    )
+
+
+def _values(run: Run) -> Iterator[Value]:
+    for key, text in run.data.params.items():
+        yield run.info.run_id, key, text, None
+    for key, number in run.data.metrics.items():
+        yield run.info.run_id, key, None, number
