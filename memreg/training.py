@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
 from memreg import models, random
+from memreg.allocator import keep_freed_memory
 from memreg.data import augmentation, memory
 from memreg.data.dataset import Dataset
 from memreg.prediction import Prediction, no_class
@@ -56,7 +57,10 @@ def train_member(
         dataset.flip,
         _stream(seed, AUGMENTATION),
     )
-    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
+    with (
+        torch.random.fork_rng(devices=[target] if target.type == "cuda" else []),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+    ):
         torch.manual_seed(random.seed(seed, INITIALISATION))
         model = new_model(recipe, dataset, target)
         logs: dict[str, list[float]] = {"train_loss": [], "test_accuracy": []} if curve else {}
@@ -67,6 +71,7 @@ def train_member(
 
 def new_model(recipe: Recipe, dataset: Dataset, device: torch.device) -> nn.Module:
     """The recipe's network, initialised from torch's global generator, in channels-last memory."""
+    keep_freed_memory()
     model = models.build(recipe.model, dataset.image_shape, dataset.classes)
     return model.to(device).to(memory_format=torch.channels_last)
 

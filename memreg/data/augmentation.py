@@ -14,15 +14,18 @@ class Draws:
     rows: Tensor
     """Shift in pixels, 0 .. 2 * padding."""
     columns: Tensor
-    mirrored: Tensor
+    mirrored: Tensor | None
+    """None where the data set does not allow it."""
     padding: int
 
     def slice(self, start: int, stop: int) -> "Draws":
         part = slice(start, stop)
-        return Draws(self.rows[part], self.columns[part], self.mirrored[part], self.padding)
+        mirrored = self.mirrored if self.mirrored is None else self.mirrored[part]
+        return Draws(self.rows[part], self.columns[part], mirrored, self.padding)
 
     def to(self, device: torch.device) -> "Draws":
-        return Draws(self.rows.to(device), self.columns.to(device), self.mirrored.to(device), self.padding)
+        mirrored = self.mirrored if self.mirrored is None else self.mirrored.to(device)
+        return Draws(self.rows.to(device), self.columns.to(device), mirrored, self.padding)
 
 
 def draw(images: int, side: int, strength: float, flip: bool, generator: torch.Generator) -> Draws | None:
@@ -34,7 +37,7 @@ def draw(images: int, side: int, strength: float, flip: bool, generator: torch.G
         return None
     padding = max(1, round(strength * side / 8))
     rows, columns = torch.randint(0, 2 * padding + 1, (2, images), generator=generator, dtype=torch.uint8)
-    mirrored = torch.rand(images, generator=generator) < (0.5 if flip else 0)
+    mirrored = torch.rand(images, generator=generator) < 0.5 if flip else None
     return Draws(rows, columns, mirrored, padding)
 
 
@@ -43,9 +46,9 @@ def apply(images: Tensor, draws: Draws) -> Tensor:
     batch, height, width, _ = images.shape
     pad = draws.padding
     padded = torch.nn.functional.pad(images, (0, 0, pad, pad, pad, pad))
-    windows = padded.unfold(1, height, 1).unfold(2, width, 1)
+    windows = padded.unfold(1, height, 1).unfold(2, width, 1).permute(0, 1, 2, 4, 5, 3)
     index = torch.arange(batch, device=images.device)
-    shifted = windows[index, draws.rows.long(), draws.columns.long()].permute(0, 2, 3, 1)
-    if draws.mirrored.any():
+    shifted = windows[index, draws.rows.long(), draws.columns.long()]
+    if draws.mirrored is not None:
         shifted = torch.where(draws.mirrored[:, None, None, None], shifted.flip(2), shifted)
     return shifted

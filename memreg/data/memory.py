@@ -1,5 +1,7 @@
 """The memory loader: index arrays that are in memory (or memory-mapped), a chunk of batches at a time."""
 
+import functools
+import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +13,7 @@ from torch import Tensor
 from memreg.data import augmentation
 from memreg.data.dataset import Dataset
 
-CHUNK = 4096  # images prepared at once: for small images, call overhead costs more than the work
+CHUNK = 2**20  # bytes of images prepared at once: fewer, and calls cost more than work; more leave the cache
 
 
 def scale(images: Tensor) -> Tensor:
@@ -39,12 +41,19 @@ def batches(
     and int64 [batch].
     """
     steps, batch = order.shape
-    per_chunk = max(1, CHUNK // batch)
-    images, labels = (tensor(a).to(device) for a in (dataset.train_images, dataset.train_labels))
+    per_chunk = max(1, CHUNK // (batch * math.prod(dataset.image_shape)))
+    images, labels = _resident(dataset, device)
+    order, draws = order.to(device), draws and draws.to(device)
     for first in range(0, steps, per_chunk):
-        index = order[first : first + per_chunk].reshape(-1).to(device)
+        index = order[first : first + per_chunk].reshape(-1)
         chunk = images[index]
         if draws is not None:
             start = first * batch
-            chunk = augmentation.apply(chunk, draws.slice(start, start + len(index)).to(device))
+            chunk = augmentation.apply(chunk, draws.slice(start, start + len(index)))
         yield from zip(scale(chunk).split(batch), labels[index].split(batch), strict=True)
+
+
+@functools.lru_cache(maxsize=1)
+def _resident(dataset: Dataset, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Training images and labels on the device: copied there once for all members, not at all on a CPU."""
+    return tensor(dataset.train_images).to(device), tensor(dataset.train_labels).to(device)

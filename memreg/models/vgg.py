@@ -7,6 +7,7 @@ paper's appendix A.1, a single fully connected layer.
 from torch import nn
 
 from memreg.errors import MemregError
+from memreg.models.convolution import Convolution
 
 LAYOUTS: dict[str, tuple[tuple[int, ...], ...]] = {
     "vgg3-w4": ((4,), (8,), (16,)),
@@ -51,9 +52,7 @@ def vgg(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Sequen
     layers: list[nn.Module] = []
     for stage in stages:
         for i, features in enumerate(stage, 1):
-            layers.append(nn.Conv2d(channels, features, 3, padding=1, bias=False))
-            if i == len(stage):
-                layers.append(nn.MaxPool2d(2))
+            layers.append(Convolution(channels, features, pooled=i == len(stage)))
             layers += [nn.BatchNorm2d(features), nn.ReLU(inplace=True)]
             channels = features
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
