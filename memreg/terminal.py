@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memreg.cell import Cell
+from memreg.registry.connection import masked
 
 FRACTION = "memorized_fraction/0.25"
 
@@ -131,9 +132,9 @@ def show_cells(table: pd.DataFrame) -> None:
 def ui_hint(tracking_uri: str, experiment_id: str, study: str) -> str:
     """How to see a study's cells in the MLflow UI: flat, sorted by test accuracy; as a table, as charts."""
     served = tracking_uri.startswith("http")
-    base = tracking_uri.rstrip("/") if served else "http://127.0.0.1:5000"
+    base = masked(tracking_uri).rstrip("/") if served else "http://127.0.0.1:5000"
     table = f"{base}/#/experiments/{experiment_id}/runs?viewStateShareKey={study}"
-    start = "" if served else f"mlflow ui --backend-store-uri {tracking_uri}\n"
+    start = "" if served else f"mlflow ui --backend-store-uri {masked(tracking_uri)}\n"
     return f"{start}cells:  {table}\ncharts: {table}&compareRunsMode=CHART"
 
 

@@ -13,8 +13,13 @@ import numpy as np
 import pandas as pd
 import pyarrow.feather
 import pytest
+from sklearn.metrics import roc_auc_score
 from studies import run, tiny, uri
 
+from analysis.correlation import correlation
+from analysis.memorization import memorization
+from memreg import options
+from memreg.cli import memreg
 from memreg.errors import MemregError
 from memreg.registry import Registry
 from memreg.registry.shards import COLUMNS
@@ -184,12 +189,12 @@ cells:
 """
 
 
-def start(directory, **environment):
+def start(directory, *options):
     (directory / "tiny.yaml").write_text(GRID)
     return subprocess.Popen(
-        [sys.executable, "-m", "entrypoints.corr_grid", "--grid", "tiny.yaml"],
+        [sys.executable, "-m", "entrypoints.corr_grid", "--grid", "tiny.yaml", *options],
         cwd=directory,
-        env=os.environ | {"MLFLOW_TRACKING_URI": uri(directory), "PYTHONPATH": str(ROOT)} | environment,
+        env=os.environ | {"MLFLOW_TRACKING_URI": uri(directory), "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -249,23 +254,18 @@ def in_session(leader):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_no_run_running_and_keeps_what_is_trained(tmp_path, number):
-    process = start(tmp_path)
-    client, deadline = None, time.monotonic() + 60
-    while time.monotonic() < deadline:
-        time.sleep(0.3)
-        if (tmp_path / "mlflow.db").exists() and list(tmp_path.glob("mlruns/**/examples.parquet")):
-            break
-    time.sleep(2)
+    process = start(tmp_path, "--members", "2000")
+    while not list(tmp_path.glob("mlruns/**/*.arrow")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.2)
     os.kill(process.pid, number)
-    _, err = process.communicate(timeout=60)
-    client = mlflow.MlflowClient(uri(tmp_path))
-    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
-    if process.returncode == 0:
-        pytest.fail("it was finished before it could be interrupted")
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert err.strip().splitlines()[-1] == "interrupted: what was trained is kept, the same command goes on"
     assert "Traceback" not in err
-    assert {r.info.status for r in runs} <= {"KILLED", "FINISHED"}
+    client = mlflow.MlflowClient(uri(tmp_path))
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert {r.info.status for r in runs} == {"KILLED"}
     assert not in_session(process.pid)
 
 
@@ -290,3 +290,67 @@ def test_correlation_of_several_studies_together(done):
     figures = {f.path for f in client.list_artifacts(run_.info.run_id, "figures")}
     assert {f"figures/{name}.png" for name in ("correlation", "thresholds", "identity")} <= figures
     client.delete_run(run_.info.run_id)
+
+
+def program(monkeypatch, capsys, command, *arguments):
+    """What a command prints, run in this process as a program."""
+    monkeypatch.setattr(sys, "argv", ["program", *arguments])
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with pytest.raises(SystemExit) as exit_:
+        options.run(command)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    out, err = capsys.readouterr()
+    assert exit_.value.code == 0, err
+    return out
+
+
+def test_analyses_recompute_from_the_registry_alone(done, monkeypatch, capsys):
+    directory, outcome = done
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    out = program(monkeypatch, capsys, correlation, "--study", "tiny")
+    assert "over 3 cells" in out
+    cell = outcome.cells["cell"][0]
+    out = program(monkeypatch, capsys, memorization, "--cell", cell[:10])
+    assert "20 members" in out
+    client = mlflow.MlflowClient(uri(directory))
+    (study,) = {client.get_run(outcome.run_id).info.experiment_id}
+    analyses = client.search_runs([study], "tags.`memreg.kind` = 'analysis'")
+    assert {a.info.status for a in analyses} == {"FINISHED"}
+    by_name = {a.info.run_name.split()[0]: a for a in analyses}
+    again = client.download_artifacts(by_name["memorization"].info.run_id, "scores.parquet")
+    assert pd.read_parquet(again).equals(Registry(uri(directory)).scores(cell))
+    files = {f.path for f in client.list_artifacts(by_name["correlation"].info.run_id)}
+    assert {"correlation.json", "figures"} <= files
+
+
+def test_the_command_line_lists_cells_and_scores(done, monkeypatch, capsys):
+    directory, outcome = done
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    hash_ = outcome.cells["cell"][0]
+    out = program(monkeypatch, capsys, memreg, "cells", "--study", "tiny")
+    assert hash_[:8] in out
+    assert "\x1b" not in out
+    assert len(program(monkeypatch, capsys, memreg, "cells", "--csv").splitlines()) == 4
+    assert len(program(monkeypatch, capsys, memreg, "scores", hash_, "--top", "5").splitlines()) == 6
+    assert len(program(monkeypatch, capsys, memreg, "scores", hash_, "--csv").splitlines()) == 301
+
+
+def test_a_plan_counts_members_images_and_storage(monkeypatch, capsys):
+    out = program(monkeypatch, capsys, memreg, "plan", "--grid", "smoke", "--throughput", "10")
+    assert "4 cells, 40 members" in out
+    assert "237 k images" in out
+    assert "at 10 times its throughput" in out
+
+
+def test_scores_find_planted_labels(tmp_path, monkeypatch):
+    """Flipped labels can only be memorized: their scores stand above those of clean labels."""
+    monkeypatch.chdir(tmp_path)
+    cell = {"dataset": "digits+subset=300+noise=0.2", "augmentation": 0, "epochs": 30, "model": "vgg3-w16"}
+    outcome = run(tiny(members=40, cells=[cell]), tmp_path)
+    registry = Registry(uri(tmp_path))
+    examples = registry.examples(outcome.cells["cell"][0]).query("split == 'train'")
+    flipped = examples["label"] != examples["clean_label"]
+    score = registry.scores(outcome.cells["cell"][0])["score"]
+    assert flipped.sum() == 60
+    assert roc_auc_score(flipped, score) > 0.9

@@ -17,11 +17,11 @@ from urllib.parse import quote
 
 import mlflow
 import pytest
+from playwright import sync_api
 from studies import run, tiny, uri
 
 from memreg import terminal
 
-playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 REQUIRED = os.environ.get("MEMREG_REQUIRE_REAL") == "1"
 pytestmark = pytest.mark.skipif(
@@ -67,7 +67,7 @@ def server(study):
 
 @pytest.fixture(scope="module")
 def page(server):
-    with playwright.sync_playwright() as p:
+    with sync_api.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1700, "height": 1000})
         page.set_default_timeout(60_000)
