@@ -62,6 +62,7 @@ def plan(
     workers: int | None,
     threads: int | None,
     device: str | None,
+    loader: str | None,
     data_dir: Path | None,
 ) -> None:
     """What a grid will cost: members, images, storage, and time after a few steps of each model."""
@@ -69,7 +70,7 @@ def plan(
     from memreg.grid import load_grid
     from memreg.plan import plan_grid
 
-    resources = Resources(workers or 0, threads or 1, device or "auto")
+    resources = Resources(workers or 0, threads or 1, device or "auto", loader or "memory")
     click.echo(plan_grid(load_grid(grid, members), resources, data_dir, throughput))
 
 

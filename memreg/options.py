@@ -36,6 +36,7 @@ RESOURCES = (
     click.option("--workers", type=COUNT, help="Processes; default: as many as cores."),
     click.option("--threads", type=COUNT, help="Torch threads of each process; default 1."),
     click.option("--device", type=TEXT, help="auto, cpu, cuda or cuda:N; default auto."),
+    click.option("--loader", type=TEXT, help="What reads images: memory or ffcv; default memory."),
     click.option("--data-dir", type=PATH, help="Default: MEMREG_DATA_DIR, else ./data."),
 )
 TRACKING = click.option(
@@ -44,7 +45,7 @@ TRACKING = click.option(
 
 
 def resource_options(f: F) -> F:
-    """--engine, --workers, --threads, --device, --data-dir."""
+    """--engine, --workers, --threads, --device, --loader, --data-dir."""
     for option in reversed(RESOURCES):
         f = option(f)
     return f

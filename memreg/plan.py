@@ -9,7 +9,7 @@ from pathlib import Path
 
 from memreg.data import Dataset
 from memreg.engines import Resources
-from memreg.engines.job import resolve_device
+from memreg.engines.job import resolve_device, resolve_loader
 from memreg.grid import Grid
 from memreg.recipe import Recipe
 from memreg.study import Resolved, resolve
@@ -45,8 +45,8 @@ def plan_grid(
     import torch
 
     torch.set_num_threads(resources.threads)
-    device = resolve_device(resources.device)
-    costs = [_cost(item, device) for item in resolve(grid.cells, data_dir)]
+    device, loader = resolve_device(resources.device), resolve_loader(resources.loader)
+    costs = [_cost(item, device, loader) for item in resolve(grid.cells, data_dir)]
     workers = resources.processes
     lines = [f"{'data set':24} {'model':14} {'members':>8} {'images':>9} {'storage':>9} {'time':>9}"]
     for c in costs:
@@ -68,10 +68,10 @@ def plan_grid(
     return "\n".join(lines)
 
 
-def _cost(item: Resolved, device: str) -> Cost:
+def _cost(item: Resolved, device: str, loader: str) -> Cost:
     recipe, dataset = item.cell.recipe, item.dataset
     steps = math.ceil(recipe.epochs * item.cell.design.size(dataset.n_train) / recipe.batch_size)
-    step, prediction = _calibrate(recipe, dataset, device)
+    step, prediction = _calibrate(recipe, dataset, device, loader)
     examples = dataset.n_train + dataset.n_test
     return Cost(
         item,
@@ -81,7 +81,7 @@ def _cost(item: Resolved, device: str) -> Cost:
     )
 
 
-def _calibrate(recipe: Recipe, dataset: Dataset, device: str) -> tuple[float, float]:
+def _calibrate(recipe: Recipe, dataset: Dataset, device: str, loader: str) -> tuple[float, float]:
     """Seconds of a training step and of an example's prediction."""
     import torch
 
@@ -95,7 +95,7 @@ def _calibrate(recipe: Recipe, dataset: Dataset, device: str) -> tuple[float, fl
         order = batch_order(torch.arange(dataset.n_train), steps, recipe.batch_size, generator)
         side = min(dataset.image_shape[1:])
         draws = augmentation.draw(order.numel(), side, recipe.augmentation, dataset.flip, generator)
-        times.append(_seconds(partial(fit, model, recipe, dataset, order, draws, {})))
+        times.append(_seconds(partial(fit, model, recipe, dataset, order, draws, {}, loader)))
     few = replace(
         dataset,
         train_images=dataset.train_images[:PREDICTED],

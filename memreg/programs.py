@@ -7,7 +7,7 @@ from mlflow import get_tracking_uri
 from memreg import terminal
 from memreg.analyses.conclusions import in_words
 from memreg.engines import Resources, engine
-from memreg.engines.job import resolve_device
+from memreg.engines.job import resolve_device, resolve_loader
 from memreg.grid import Grid
 from memreg.study import Outcome, run_study
 
@@ -18,6 +18,7 @@ def train_and_show(grid: Grid, study: str | None, values: dict[str, Any]) -> Out
         workers=values["workers"] or 0,
         threads=values["threads"] or 1,
         device=resolve_device(values["device"] or "auto"),
+        loader=resolve_loader(values["loader"] or "memory"),
     )
     with terminal.Reporter() as reporter:
         outcome = run_study(

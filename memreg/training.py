@@ -20,6 +20,7 @@ from torch.optim.sgd import sgd
 from memreg import models, random
 from memreg.allocator import keep_freed_memory
 from memreg.data import augmentation, memory
+from memreg.data.batches import batches, scale
 from memreg.data.dataset import Dataset
 from memreg.prediction import Prediction, no_class
 from memreg.recipe import Recipe
@@ -36,6 +37,7 @@ def train_member(
     member: int = 0,
     epoch_size: int | None = None,
     device: str = "cpu",
+    loader: str = "memory",
     curve: bool = False,
 ) -> Prediction:
     """Train on the included examples (mask, shape [n_train]) and predict all n_train + n_test.
@@ -64,7 +66,7 @@ def train_member(
         torch.manual_seed(random.seed(seed, INITIALISATION))
         model = new_model(recipe, dataset, target)
         logs: dict[str, list[float]] = {"train_loss": [], "test_accuracy": []} if curve else {}
-        fit(model, recipe, dataset, order, draws, logs)
+        fit(model, recipe, dataset, order, draws, logs, loader)
     predicted, p_label, p_max = predict(model, recipe, dataset)
     return Prediction(member, seed, included, predicted, p_label, p_max, time.perf_counter() - start, logs)
 
@@ -101,6 +103,7 @@ def fit(
     order: Tensor,
     draws: augmentation.Draws | None,
     logs: dict[str, list[float]],
+    loader: str = "memory",
 ) -> None:
     """Train `model` on the batches of `order`, shape [steps, batch_size].
 
@@ -114,7 +117,7 @@ def fit(
     ends = {math.ceil(steps * (e + 1) / recipe.epochs) for e in range(recipe.epochs)} if logs else {}
     losses = []
     model.train()
-    for step, (x, y) in enumerate(memory.batches(dataset, order, draws, device), 1):
+    for step, (x, y) in enumerate(batches(dataset, order, draws, device, loader), 1):
         with _precision(recipe, device):
             loss = F.cross_entropy(model(x), y)
         sgd_step(parameters, velocities, torch.autograd.grad(loss, parameters), recipe, rates[step - 1])
@@ -178,7 +181,7 @@ def _logits(model: nn.Module, recipe: Recipe, images: NDArray[np.uint8], batch: 
     with _precision(recipe, device):
         return torch.cat(
             [
-                model(memory.scale(memory.tensor(images[i : i + batch]).to(device)))
+                model(scale(memory.tensor(images[i : i + batch]).to(device)))
                 for i in range(0, len(images), batch)
             ]
         )

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from memreg.data import augmentation, load
-from memreg.data.memory import batches, scale
+from memreg.data.batches import batches, scale
 from memreg.prediction import no_class
 from memreg.recipe import Recipe
 from memreg.training import batch_order, train_member, triangle
@@ -127,7 +127,7 @@ def test_batches_do_not_depend_on_how_many_are_prepared_at_once(digits, monkeypa
     order = batch_order(torch.arange(300), 9, 64, torch.Generator().manual_seed(0))
     draws = augmentation.draw(9 * 64, 8, 1.0, False, torch.Generator().manual_seed(0))
     whole = list(batches(digits, order, draws, torch.device("cpu")))
-    monkeypatch.setattr("memreg.data.memory.CHUNK", 1)
+    monkeypatch.setattr("memreg.data.batches.CHUNK", 1)
     for (x, y), (x1, y1) in zip(whole, batches(digits, order, draws, torch.device("cpu")), strict=True):
         assert (x == x1).all()
         assert (y == y1).all()

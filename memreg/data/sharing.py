@@ -31,7 +31,7 @@ def share(dataset: Dataset, directory: Path) -> Path:
         array = getattr(dataset, field)
         if array is None:
             continue
-        if (mapped := _mapped_file(array)) is not None:
+        if (mapped := mapped_file(array)) is not None:
             paths[field] = str(mapped.resolve())
         else:
             paths[field] = f"{field}.npy"
@@ -81,7 +81,7 @@ def _open(path: Path) -> NDArray[np.generic]:
     return array
 
 
-def _mapped_file(array: NDArray[np.generic]) -> Path | None:
+def mapped_file(array: NDArray[np.generic]) -> Path | None:
     """The .npy file whose whole content this array is, if there is one."""
     if not isinstance(array, np.memmap) or array.mode != "r" or array.filename is None:
         return None

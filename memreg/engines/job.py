@@ -30,6 +30,8 @@ class Resources:
     """Torch threads of each process."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    loader: str = "memory"
+    """What reads training images: `memory` or `ffcv`. Both give the same networks."""
 
     @property
     def processes(self) -> int:
@@ -39,6 +41,14 @@ class Resources:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resolve_loader(loader: str) -> str:
+    """The same name. Raises `MemregError` for one that is no loader's, and where FFCV is not installed."""
+    from memreg.data.batches import reader
+
+    reader(loader)
+    return loader
 
 
 def resolve_device(device: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from memreg.data.dataset import Dataset
 from memreg.data.sharing import share
 from memreg.engines import server, worker
-from memreg.engines.job import Engine, Job, Resources, resolve_device
+from memreg.engines.job import Engine, Job, Resources, resolve_device, resolve_loader
 from memreg.errors import MemregError
 from memreg.prediction import Prediction
 
@@ -39,11 +39,11 @@ def run_local(
         handles = {
             key: share(dataset, Path(directory) / str(i)) for i, (key, dataset) in enumerate(datasets.items())
         }
-        device = resolve_device(resources.device)
+        device, loader = resolve_device(resources.device), resolve_loader(resources.loader)
         server.ready()
         workers = resources.processes
         while True:
-            pool = _pool(workers, handles, device, resources.threads)
+            pool = _pool(workers, handles, device, resources.threads, loader)
             running: dict[Future[Prediction], Job] = {}
             try:
                 while True:
@@ -78,12 +78,14 @@ def _take(retry: list[Job], waiting: Iterator[Job], room: int) -> Iterator[Job]:
     yield from islice(waiting, max(0, room))
 
 
-def _pool(workers: int, handles: dict[str, Path], device: str, threads: int) -> ProcessPoolExecutor:
+def _pool(
+    workers: int, handles: dict[str, Path], device: str, threads: int, loader: str
+) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         workers,
         mp_context=server.context,
         initializer=worker.start,
-        initargs=(handles, device, threads),
+        initargs=(handles, device, threads, loader),
     )
 
 

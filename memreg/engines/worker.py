@@ -16,23 +16,24 @@ from memreg.training import train_member
 
 _datasets: dict[str, Dataset] = {}
 _device = "cpu"
+_loader = "memory"
 
 
-def start(handles: dict[str, Path], device: str, threads: int) -> None:
+def start(handles: dict[str, Path], device: str, threads: int, loader: str) -> None:
     """Prepare this process: handles are those of `memreg.data.sharing`, by data-set fingerprint."""
-    global _device
+    global _device, _loader
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver alone answers Ctrl-C
     threading.Thread(target=_die_with_driver, daemon=True).start()
     torch.set_num_threads(threads)
-    _device = device
+    _device, _loader = device, loader
     _datasets.update({key: open_shared(handle) for key, handle in handles.items()})
 
 
 def work(job: Job) -> Prediction:
-    return run_job(job, _datasets[job.cell.dataset_fingerprint], _device)
+    return run_job(job, _datasets[job.cell.dataset_fingerprint], _device, _loader)
 
 
-def run_job(job: Job, dataset: Dataset, device: str) -> Prediction:
+def run_job(job: Job, dataset: Dataset, device: str, loader: str) -> Prediction:
     """Train and predict one member. The first of a cell keeps its learning curve."""
     design, n = job.cell.design, dataset.n_train
     return train_member(
@@ -43,6 +44,7 @@ def run_job(job: Job, dataset: Dataset, device: str) -> Prediction:
         member=job.member,
         epoch_size=design.size(n),
         device=device,
+        loader=loader,
         curve=job.member == 0,
     )
 
