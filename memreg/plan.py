@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from memreg.data import Dataset
+from memreg.data import Dataset, load
+from memreg.data.stand_in import stand_in
 from memreg.engines import Resources
 from memreg.engines.job import resolve_device, resolve_loader
+from memreg.errors import MemregError
 from memreg.grid import Grid
 from memreg.recipe import Recipe
 from memreg.study import Resolved, resolve
@@ -46,7 +48,9 @@ def plan_grid(
 
     torch.set_num_threads(resources.threads)
     device, loader = resolve_device(resources.device), resolve_loader(resources.loader)
-    costs = [_cost(item, device, loader) for item in resolve(grid.cells, data_dir)]
+    missing: dict[str, MemregError] = {}
+    opened = partial(_open, missing)
+    costs = [_cost(item, device, loader) for item in resolve(grid.cells, data_dir, opened)]
     workers = resources.processes
     lines = [f"{'data set':24} {'model':14} {'members':>8} {'images':>9} {'storage':>9} {'time':>9}"]
     for c in costs:
@@ -63,9 +67,23 @@ def plan_grid(
         f"about {_time(hours)} on this machine ({workers} processes on {device}), from "
         f"{STEPS[1] - STEPS[0]} steps of each model",
     ]
+    for name, error in missing.items():
+        lines.append(f"{name} is not here, timed on random images of its shape ({error})")
     if throughput is not None:
         lines.append(f"about {_time(hours / throughput)} at {throughput:g} times its throughput")
     return "\n".join(lines)
+
+
+def _open(missing: dict[str, MemregError], name: str, data_dir: Path | None) -> Dataset:
+    """The data set, or where it cannot be opened one of its shape, with the reason noted in `missing`."""
+    try:
+        return load(name, data_dir)
+    except MemregError as error:
+        shape = stand_in(name)
+        if shape is None:
+            raise
+        missing[name] = error
+        return shape
 
 
 def _cost(item: Resolved, device: str, loader: str) -> Cost:

@@ -1,7 +1,7 @@
 """The main path: grid -> cells -> members -> registry -> scores -> correlation."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,14 +65,18 @@ class _Training:
         return [m for m in range(self.item.members) if m not in self.writer.members]
 
 
-def resolve(planned: Sequence[Planned], data_dir: Path | None = None) -> list[Resolved]:
+def resolve(
+    planned: Sequence[Planned],
+    data_dir: Path | None = None,
+    opened: Callable[[str, Path | None], Dataset] = load,
+) -> list[Resolved]:
     """Open every data set and build every model once: what cannot be trained is refused here."""
     datasets: dict[str, Dataset] = {}
     parameters: dict[tuple[str, tuple[int, int, int], int], int] = {}
     resolved: dict[str, Resolved] = {}
     for plan in planned:
         if plan.dataset not in datasets:
-            datasets[plan.dataset] = load(plan.dataset, data_dir)
+            datasets[plan.dataset] = opened(plan.dataset, data_dir)
         dataset = datasets[plan.dataset]
         key = (plan.recipe.model, dataset.image_shape, dataset.classes)
         if key not in parameters:
