@@ -1,0 +1,76 @@
+"""The FFCV loader against the memory loader."""
+
+import importlib.util
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from memreg.data import augmentation, load
+from memreg.data.batches import batches
+from memreg.errors import MemregError
+from memreg.recipe import Recipe
+from memreg.training import batch_order, train_member
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ffcv():
+    if importlib.util.find_spec("ffcv") is None:
+        if os.environ.get("MEMREG_REQUIRE_REAL") == "1":
+            pytest.fail("FFCV is required and not installed: pip install -e '.[ffcv]'")
+        pytest.skip("FFCV is not installed")
+
+
+@pytest.fixture(scope="module", params=["digits", "cifar10+subset=500"])
+def dataset(request):
+    directory = None if request.param == "digits" else request.getfixturevalue("cifar10_dir")
+    return load(request.param, directory)
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_batches_are_those_of_the_memory_loader(dataset, strength):
+    torch.set_num_threads(2)
+    order = batch_order(torch.arange(dataset.n_train), 30, 64, torch.Generator().manual_seed(0))
+    side = min(dataset.image_shape[1:])
+    generator = torch.Generator().manual_seed(1)
+    draws = augmentation.draw(order.numel(), side, strength, dataset.flip, generator)
+    device = torch.device("cpu")
+    both = (batches(dataset, order, draws, device, loader) for loader in ("memory", "ffcv"))
+    for (x, y), (x1, y1) in zip(*both, strict=True):
+        assert torch.equal(x, x1)
+        assert torch.equal(y, y1)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_networks_are_those_of_the_memory_loader(dataset, strength):
+    torch.set_num_threads(1)
+    model = "vgg3-w8" if dataset.image_shape[1] == 8 else "vgg6-w16"
+    recipe = Recipe(model=model, epochs=1, batch_size=64, learning_rate=0.1, augmentation=strength)
+    included = np.arange(dataset.n_train) % 3 > 0
+    a, b = (train_member(recipe, dataset, included, 1, loader=loader) for loader in ("memory", "ffcv"))
+    assert (a.p_label == b.p_label).all()
+    assert (a.predicted == b.predicted).all()
+
+
+def test_a_reader_that_fails_is_an_error_and_no_hang(monkeypatch):
+    from memreg.data import ffcv_loader
+
+    def fail(*_):
+        raise RuntimeError("no disk")
+
+    monkeypatch.setattr(ffcv_loader._Reader, "run_pipeline", fail)
+    digits = load("digits")
+    with pytest.raises(MemregError, match=r"cannot read .*no disk"):
+        list(batches(digits, torch.arange(64)[None], None, torch.device("cpu"), "ffcv"))
+
+
+def test_a_damaged_file_is_written_anew():
+    from memreg.data.beton import beton
+
+    digits = load("digits")
+    path = beton(digits)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert beton(digits).read_bytes() == whole
