@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from memreg import figures
-from memreg.analyses.tallies import tally_shards
+from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.errors import MemregError
 from memreg.estimators.bootstrap import interval, replicates
 from memreg.estimators.correlation import Pearson, pearson
@@ -20,7 +20,6 @@ from memreg.registry import Registry, RunWriter
 from memreg.registry.reader import labels
 
 HEADLINES = ("memorized_fraction/0.25", "mean_score")
-COLUMNS = ("member", "included", "predicted")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,8 @@ def correlate(registry: Registry, study: str) -> Correlation:
         index=False
     ):
         examples = registry.examples(run_id)
-        sums = tally_shards(registry.shards(run_id, COLUMNS), labels(examples), registry.cell(run_id).design)
+        design = registry.cell(run_id).design
+        sums = tally_shards(registry.shards(run_id, COLUMNS), labels(examples), design.block)
         metrics = summarise(sums)
         metrics["gap"] = metrics["included_accuracy"] - metrics["excluded_accuracy"]
         resampled = replicates(sums)

@@ -147,6 +147,10 @@ class Store:
         run = self.client.create_run(self.experiment_id, tags=self._context | own, run_name=name)
         return RunWriter(self.client, run)
 
+    def run(self, run_id: str) -> RunWriter:
+        """A run that exists, to add to it."""
+        return RunWriter(self.client, self.client.get_run(run_id))
+
     def find_cell(self, cell: Cell) -> CellWriter | None:
         """The run of this cell in the experiment, if there is one."""
         found = self.client.search_runs(
