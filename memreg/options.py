@@ -72,7 +72,7 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     """The cell fields among a command's values that were given, read as YAML reads them."""
     names = {"dataset", *Recipe.model_fields, *DESIGN_KEYS}
     return {
-        key: value if key in ("dataset", "model") else _yaml(value)
+        key: value if key in ("dataset", "model", "neighbours") else _yaml(value)
         for key, value in values.items()
         if key in names and value is not None
     }

@@ -1,15 +1,20 @@
 """The bodies that entry points share: run a study, show it."""
 
+from pathlib import Path
 from typing import Any
 
 from mlflow import get_tracking_uri
 
 from memreg import terminal
 from memreg.analyses.correlation import in_words
+from memreg.analyses.neighbours import neighbours_of
+from memreg.data.name import canonical, parse
 from memreg.engines import Resources, engine
 from memreg.engines.job import resolve_device
+from memreg.errors import MemregError
 from memreg.grid import Grid
 from memreg.leave_one_out import Request, run_leave_one_out
+from memreg.registry import Registry
 from memreg.study import Outcome, run_study
 
 
@@ -22,6 +27,17 @@ def train_and_show(grid: Grid, study: str | None, values: dict[str, Any]) -> Out
         terminal.say(in_words(outcome.correlation))
     terminal.say(terminal.ui_hint(get_tracking_uri(), outcome.experiment_id, outcome.run_id))
     return outcome
+
+
+def with_neighbours(fields: dict[str, Any]) -> dict[str, Any]:
+    """Cell fields with the groups of neighbours that `neighbours` names: a cell's, or a file's."""
+    if "neighbours" not in fields:
+        return fields
+    registry, named = Registry(), fields["neighbours"]
+    groups = neighbours_of(named, registry)
+    if not Path(named).is_file() and registry.cell(named).dataset != canonical(*parse(fields["dataset"])):
+        raise MemregError(f"neighbours={named} is a cell of another data set than {fields['dataset']}")
+    return fields | {"neighbours": groups}
 
 
 def leave_one_out_and_show(request: Request, study: str, values: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from memreg.design.base import Neighbours
 from memreg.design.leave_out import All, Fixed, LeaveGroupOut, LeaveOneOut
 from memreg.design.subsets import Spread, Subsets
 
@@ -25,6 +26,7 @@ __all__ = [
     "LeaveGroupOut",
     "LeaveOneOut",
     "LeaveOut",
+    "Neighbours",
     "Spread",
     "Subsets",
 ]

@@ -5,6 +5,10 @@ a peer of i. Feldman & Zhang's estimate errs where peers are left out together (
 whoever knows the peers can condition on them, or keep them apart in a new design.
 """
 
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
@@ -19,27 +23,36 @@ FALSE_PEERS = 0.02
 CHUNK = 2048  # examples of a class that are compared with each other at once
 
 
-def co_influence(included: Mask, correct: Mask, i: Numbers, j: Numbers) -> Floats:
-    """Evidence that example j teaches i, in standard errors, shape [len(i), len(j)].
+@dataclass(frozen=True)
+class CoInfluence:
+    """What including example j does to example i while i itself is left out, shapes [len(i), len(j)]."""
 
-    included, correct: [members, n_train]. Among the members that exclude i: the correlation of including j
-    with getting i right, times the root of their number. About standard normal where j does not matter; 0
-    where undefined. More skewed to the right than that the fewer members exclude j or get i wrong.
-    """
+    effect: Floats
+    """Pr[i right | i out, j in] - Pr[i right | i out, j out]; NaN where j is always in, or always out."""
+    evidence: Floats
+    """The correlation of the two among members that exclude i, times the root of their number: about
+    standard normal where j does not matter; 0 where undefined. Skewed to the right where few members
+    exclude j, or few get i wrong."""
+
+
+def co_influence(included: Mask, correct: Mask, i: Numbers, j: Numbers) -> CoInfluence:
+    """included, correct: [members, n_train]; i, j: indices of training examples."""
     out = ~included[:, i]
     right = out & correct[:, i]
     inside = included[:, j]
     count, hits = out.sum(0)[:, None], right.sum(0)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         p, q = hits / count, together(out, inside) / count
-        z = (together(right, inside) / count - p * q) * np.sqrt(count / (p * (1 - p) * q * (1 - q)))
-    return np.where(np.isfinite(z) & (i[:, None] != j), z, 0)
+        covariance = together(right, inside) / count - p * q
+        z = covariance * np.sqrt(count / (p * (1 - p) * q * (1 - q)))
+        effect = covariance / (q * (1 - q))
+    return CoInfluence(effect, np.where(np.isfinite(z) & (i[:, None] != j), z, 0))
 
 
 def find_peers(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> csr_array:
     """Row i: the peers of example i, with the strength of the evidence; shape [n_train, n_train], sparse.
 
-    The strength is `co_influence` of j on i or, since peers usually teach each other, the sum of both
+    The strength is the evidence that j acts on i or, since peers usually teach each other, the sum of both
     directions over the root of 2, whichever is larger. Peers are of the same label (two classes rarely teach
     each other), and stronger than the quantile that `FALSE_PEERS` sets for a class of this size.
     """
@@ -50,8 +63,8 @@ def find_peers(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> csr_
         pieces = np.array_split(own, -(-len(own) // CHUNK))
         for i in pieces:
             for j in pieces:
-                there = co_influence(included, correct, i, j)
-                back = there if i is j else co_influence(included, correct, j, i)
+                there = co_influence(included, correct, i, j).evidence
+                back = there if i is j else co_influence(included, correct, j, i).evidence
                 strength = np.maximum(there, (there + back.T) / np.sqrt(2))
                 a, b = np.nonzero(strength > threshold)
                 rows.append(i[a])
@@ -61,10 +74,11 @@ def find_peers(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> csr_
     return csr_array(coo_array((np.concatenate(values), index), shape=(len(labels), len(labels))))
 
 
-def peers_in_groups(groups: NDArray[np.int64]) -> csr_array:
-    """Peers by known groups: everyone else of the same number; shape [n], -1 for no group."""
-    same = (groups[:, None] == groups) & (groups >= 0) & ~np.eye(len(groups), dtype=bool)
-    return csr_array(same.astype(float))
+def peers_in_groups(groups: Iterable[Sequence[int]], n: int) -> csr_array:
+    """Peers by known groups: everyone else in an example's group; shape [n, n], sparse."""
+    pairs = [pair for group in groups for pair in itertools.permutations(group, 2)]
+    i, j = np.array(pairs, np.int64).reshape(-1, 2).T
+    return csr_array(coo_array((np.ones(len(pairs)), (i, j)), shape=(n, n)))
 
 
 def neighbours(peers: csr_array) -> tuple[tuple[int, ...], ...]:

@@ -52,4 +52,5 @@ def _width(right: Numbers, of: Numbers) -> Floats:
 def _more(count: Numbers, ratio: Floats) -> NDArray[np.int64]:
     """Members to add where intervals are `ratio` times as wide as they may be."""
     factor = np.where(ratio > 1, np.clip(ratio**2, *AT_ONCE), 1)
-    return np.ceil(count * (factor - 1)).astype(np.int64)
+    more: NDArray[np.int64] = np.ceil(count * (factor - 1)).astype(np.int64)
+    return more
