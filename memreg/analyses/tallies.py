@@ -28,13 +28,16 @@ def tally_shards(
     members: those that count; all by default. Members that diverged are left out.
     """
     counted = None if members is None else np.fromiter(members, np.int64)
+    narrow: dict[Any, NDArray[Any]] = {}
 
     def one(shard: dict[str, NDArray[Any]]) -> Tally:
         kept = ~diverged(shard["predicted"])
         if counted is not None:
             kept &= np.isin(shard["member"], counted)
-        correct = np.equal(shard["predicted"][kept], labels)
-        blocks = np.array([block(int(m)) for m in shard["member"][kept]], np.int64)
-        return tally(shard["included"][kept], correct, blocks)
+        rows = slice(None) if kept.all() else kept
+        predicted = shard["predicted"][rows]
+        correct = predicted == narrow.setdefault(predicted.dtype, labels.astype(predicted.dtype))
+        blocks = np.array([block(int(m)) for m in shard["member"][rows]], np.int64)
+        return tally(shard["included"][rows], correct, blocks)
 
     return reduce(add, map(one, shards))

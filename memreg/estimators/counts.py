@@ -88,15 +88,17 @@ def tally(included: Mask, correct: Mask, block: Numbers) -> Tally:
     """
     numbers, inverse = np.unique(block, return_inverse=True)
     on_train = correct[:, : included.shape[1]]
-    test_accuracy = correct[:, included.shape[1] :].mean(1)
+    on_test = correct[:, included.shape[1] :]
+    test_accuracy = np.count_nonzero(on_test, axis=1) / on_test.shape[1]
     rows = [np.flatnonzero(inverse == i) for i in range(len(numbers))]
     members = np.bincount(inverse, minlength=len(numbers))
 
     def by_block(values: Mask) -> Numbers:
         sums = np.zeros((len(rows), values.shape[1]), np.int32)
         for i, mine in enumerate(rows):
-            for part in np.array_split(mine, -(-len(mine) // 255)):
-                sums[i] += np.add.reduce(values[part].view(np.uint8), axis=0, dtype=np.uint8)
+            own = values if len(rows) == 1 else values[mine]
+            for first in range(0, len(own), 255):  # as many as a byte can count
+                sums[i] += np.add.reduce(own[first : first + 255].view(np.uint8), axis=0, dtype=np.uint8)
         return sums
 
     inside, right, both = map(by_block, (included, on_train, included & on_train))
