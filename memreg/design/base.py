@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from memreg import random
 from memreg.errors import MemregError
 
-MASK, MEMBER, FIXED = 1, 2, 3  # streams of one design seed
+MASK, MEMBER, FIXED, START = 1, 2, 3, 4  # streams of one design seed
 
 
 class BaseDesign(BaseModel):
@@ -68,8 +68,9 @@ def dealt(
     """The fold of each example, shape of `examples`: at random, evenly, neighbours apart.
 
     Groups of neighbours in random order, each group's examples in random order, are dealt one to a
-    fold: 0, step, 2 step, ... (mod folds). So no two of a group are in the same fold unless it has more
-    examples than there are folds, and folds are equally large, within one. step and folds are coprime.
+    fold: s, s + step, s + 2 step, ... (mod folds), with a random start s. So no two of a group are in the
+    same fold unless it has more examples than there are folds, folds are equally large, within one, and
+    each example is in each fold equally often. step and folds are coprime.
     """
     order = random.order(len(examples), *keys)
     place = np.empty(len(examples), np.int64)
@@ -80,5 +81,6 @@ def dealt(
         rows = [where[example] for example in group if example in where]
         group_place[rows] = group_place[rows[0]] if rows else 0
     fold = np.empty(len(examples), np.int64)
-    fold[np.lexsort((place, group_place))] = np.arange(len(examples)) * step % folds
+    start = random.order(folds, *keys, START)[0]
+    fold[np.lexsort((place, group_place))] = (start + np.arange(len(examples)) * step) % folds
     return fold

@@ -89,7 +89,7 @@ def tally(included: Mask, correct: Mask, block: Numbers) -> Tally:
     numbers, inverse = np.unique(block, return_inverse=True)
     on_train = correct[:, : included.shape[1]]
     on_test = correct[:, included.shape[1] :]
-    test_accuracy = np.count_nonzero(on_test, axis=1) / on_test.shape[1]
+    test_accuracy = np.count_nonzero(on_test, axis=1) / np.maximum(1, on_test.shape[1])
     rows = [np.flatnonzero(inverse == i) for i in range(len(numbers))]
     members = np.bincount(inverse, minlength=len(numbers))
 
