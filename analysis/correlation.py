@@ -1,17 +1,21 @@
-"""`mlflow run . -e correlation`: recompute a study's correlation from the registry alone."""
+"""`mlflow run . -e correlation`: recompute a study's correlation, or that of several, from the registry
+alone."""
 
 import click
 
 from memreg import options, terminal
-from memreg.analyses.correlation import correlate, in_words, log_correlation
+from memreg.analyses.conclusions import in_words
+from memreg.analyses.correlation import HEADLINES, correlate, log_correlation
 from memreg.registry import Registry, Store
 from memreg.registry.store import ended
 
 
 @click.command()
-@click.option("--study", required=True, help="A study's name or run id.")
-def correlation(study: str) -> None:
-    result = correlate(Registry(), study)
+@click.option("--study", required=True, help="A study's name or run id; several, with commas between them.")
+@click.option("--statistic", type=options.TEXT, help="Of memorization; default: memorized_fraction/0.25.")
+def correlation(study: str, statistic: str | None) -> None:
+    studies = [name.strip() for name in study.split(",")]
+    result = correlate(Registry(), studies, statistic or HEADLINES[0])
     with ended(Store().open_run("analysis", f"correlation of {study}", {})) as run:
         log_correlation(run, result)
         run.log(note=in_words(result))

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from memreg.analyses.correlation import Correlation, in_words
+from memreg.analyses.conclusions import in_words
+from memreg.analyses.correlation import Correlation
 from memreg.cell import Cell
 from memreg.grid import Grid
 
@@ -13,7 +14,7 @@ def study(name: str, grid: Grid, correlation: Correlation | None = None) -> str:
     )
     if correlation is None:
         return text + "No correlation yet."
-    return text + in_words(correlation) + "\n\nSee `figures/correlation.png` and `correlation.json`."
+    return text + in_words(correlation) + "\n\nSee `figures/` and `correlation.json`."
 
 
 def cell(cell: Cell, parameters: int, metrics: Mapping[str, float]) -> str:

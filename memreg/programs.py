@@ -5,7 +5,7 @@ from typing import Any
 from mlflow import get_tracking_uri
 
 from memreg import terminal
-from memreg.analyses.correlation import in_words
+from memreg.analyses.conclusions import in_words
 from memreg.engines import Resources, engine
 from memreg.engines.job import resolve_device
 from memreg.grid import Grid

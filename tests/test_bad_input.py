@@ -66,6 +66,8 @@ CASES = [
     ("train", ["--dataset", "digits+subset=50", "--model", "vgg3-w8", "--r", "0.97"], "folds"),
     ("correlation", ["--study", "nothing"], "there is no study 'nothing'"),
     ("correlation", ["--study", ""], "which study"),
+    ("correlation", ["--study", "nothing,more"], "there is no study 'nothing'"),
+    ("correlation", ["--study", "nothing", "--statistic", "median"], "unknown statistic 'median'"),
     ("correlation", [], "--study"),
     ("memorization", ["--cell", "abcdef123456"], "there is no cell"),
     ("memorization", ["--cell", "a' or 1=1"], "names nothing"),

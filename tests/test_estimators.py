@@ -4,7 +4,6 @@ from scipy import stats
 
 from memreg.design import Subsets
 from memreg.estimators.bootstrap import interval, replicates, standard_error
-from memreg.estimators.correlation import pearson
 from memreg.estimators.counts import tally
 from memreg.estimators.scores import memorized_fraction, scores
 from memreg.estimators.summary import summarise
@@ -122,36 +121,3 @@ def test_one_block_has_no_bootstrap_interval():
     included, correct, block, _, _ = simulate(10)
     reps = replicates(tally(included, correct, block))
     assert np.isnan(interval(0.5, reps["mean_score"], 1)).all()
-
-
-def test_pearson_and_fisher_agree_with_scipy():
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=19)
-    y = -x + rng.normal(size=19)
-    ours, theirs = pearson(x, y), stats.pearsonr(x, y)
-    assert ours.r == pytest.approx(theirs.statistic)
-    expected = theirs.confidence_interval(0.95)
-    assert (ours.low, ours.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
-    assert ours.n == 19
-
-
-def test_pearson_leaves_out_cells_without_a_value_and_says_so_in_n():
-    x, y = np.array([1, 2, 3, 4, np.nan]), np.array([4, 3, 2, np.nan, 1.0])
-    assert pearson(x, y).r == pytest.approx(-1)
-    assert pearson(x, y).n == 3
-    assert np.isnan(pearson(x, y).low)
-    assert np.isnan(pearson(np.ones(5), np.arange(5.0)).r)
-
-
-def test_member_interval_of_r_shrinks_with_the_noise_of_members():
-    rng = np.random.default_rng(4)
-    x = np.linspace(0.5, 0.9, 10)
-    y = 1 - x + rng.normal(scale=0.02, size=10)
-    width = {}
-    for noise in (0.001, 0.02):
-        x_reps = x + rng.normal(scale=noise, size=(500, 10))
-        y_reps = y + rng.normal(scale=noise, size=(500, 10))
-        r = pearson(x, y, x_reps, y_reps, blocks=50)
-        width[noise] = r.member_high - r.member_low
-        assert r.member_low < r.r < r.member_high
-    assert width[0.001] < width[0.02] / 5

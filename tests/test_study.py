@@ -267,3 +267,26 @@ def test_interrupted_it_leaves_no_run_running_and_keeps_what_is_trained(tmp_path
     assert "Traceback" not in err
     assert {r.info.status for r in runs} <= {"KILLED", "FINISHED"}
     assert not in_session(process.pid)
+
+
+def test_correlation_of_several_studies_together(done):
+    directory, outcome = done
+    env = os.environ | {"MLFLOW_TRACKING_URI": uri(directory), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "analysis.correlation", "--study", f"tiny,{outcome.run_id}"]
+    program = subprocess.run(
+        [*command, "--statistic", "memorized_fraction/0.50"],
+        cwd=directory,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert program.returncode == 0, program.stderr
+    assert "over 3 cells of 20 members" in program.stdout
+    client = mlflow.MlflowClient(uri(directory))
+    (run_,) = client.search_runs([outcome.experiment_id], "tags.`memreg.kind` = 'analysis'")
+    assert {"pearson/memorized_fraction_0.50", "pearson/mean_score"} <= run_.data.metrics.keys()
+    assert "Identity" in run_.data.tags["mlflow.note.content"]
+    figures = {f.path for f in client.list_artifacts(run_.info.run_id, "figures")}
+    assert {f"figures/{name}.png" for name in ("correlation", "thresholds", "identity")} <= figures
+    client.delete_run(run_.info.run_id)

@@ -1,8 +1,10 @@
-"""Section 5: how memorization and test accuracy go together over the cells of a study."""
+"""Section 5: how memorization and test accuracy go together over the cells of one study or several."""
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,125 +12,206 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from memreg import figures
-from memreg.analyses.tallies import tally_shards
+from memreg.analyses.measured import KEYS, Measured, measure
 from memreg.errors import MemregError
-from memreg.estimators.bootstrap import interval, replicates
-from memreg.estimators.correlation import Pearson, pearson
-from memreg.estimators.counts import Floats
-from memreg.estimators.summary import STATISTICS, summarise
+from memreg.estimators.attenuation import disattenuated
+from memreg.estimators.correlation import Pearson, coefficient, pearson
+from memreg.estimators.identity import Identity, identity
+from memreg.estimators.summary import STATISTICS
+from memreg.estimators.trajectories import FEWEST as FEWEST_FOR_SHAPES
+from memreg.estimators.trajectories import SHAPES, Trajectories, trajectories
 from memreg.registry import Registry, RunWriter
-from memreg.registry.reader import labels
 
 HEADLINES = ("memorized_fraction/0.25", "mean_score")
-COLUMNS = ("member", "included", "predicted")
+CORRELATED = ("gap", *STATISTICS)
+EXACT = ("gap", "mean_score")  # what the identity is about, to the letter
+FEWEST = 3  # cells of a correlation
+MORE = (2.0, 4.0, 10.0, np.inf)  # times the members, for r as it would be with them
+
+ByStatistic = dict[str, Pearson]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """Pearson's r of every statistic with test accuracy, pooled and within each data set."""
+    """Pearson's r of every statistic with test accuracy, in every way that says what it means."""
 
+    statistic: str
+    """The one that figures and conclusions are about."""
     cells: pd.DataFrame
-    """A row per cell: `run_id`, `cell`, `dataset`, `model`, `members`, then each statistic and
-    `test_accuracy` with `_low` and `_high` (95 %, member bootstrap)."""
-    pooled: dict[str, Pearson]
-    within: dict[str, dict[str, Pearson]]
-    """By data set, then by statistic; data sets with fewer than 3 cells are left out."""
+    """As `Measured.cells`."""
+    pooled: ByStatistic
+    within: dict[str, ByStatistic]
+    """By data set; those with fewer than 3 cells are left out. So in `without` and `families`."""
+    without: dict[str, ByStatistic]
+    """Pooled, by the data set left out."""
+    fixed_effects: ByStatistic
+    """Within data sets, all together: each side less its data set's mean. Empty with one data set."""
+    families: dict[str, ByStatistic]
+    """By model family."""
+    given_included: ByStatistic
+    """Partial: with included accuracy held fixed."""
+    identities: dict[str, Identity]
+    """By statistic."""
+    members: list[dict[str, Any]]
+    """`r` of the statistic at fewer `members` (`measured`) and, as the noise predicts it, at more."""
+    trajectories: dict[str, Trajectories]
+    """How examples' scores move along test accuracy, by data set."""
+
+    @property
+    def pooled_only(self) -> list[str]:
+        """Statistics whose pooled r has another sign than within data sets."""
+        return [key for key, r in self.fixed_effects.items() if r.r * self.pooled[key].r < 0]
 
     def to_json(self) -> str:
-        content: dict[str, Any] = {
-            "x": "test_accuracy",
-            "pooled": {key: dataclasses.asdict(r) for key, r in self.pooled.items()},
-            "within": {
-                name: {key: dataclasses.asdict(r) for key, r in rs.items()}
-                for name, rs in self.within.items()
-            },
-            "cells": self.cells.to_dict("records"),
-        }
+        """correlation.json: numbers that do not exist are null."""
+        keys = "statistic pooled within without fixed_effects families given_included identities members"
+        content: dict[str, Any] = {"x": "test_accuracy", "pooled_only": self.pooled_only}
+        content |= {key: _plain(getattr(self, key)) for key in keys.split()}
+        content["trajectories"] = {name: _summary(moving) for name, moving in self.trajectories.items()}
+        content["cells"] = self.cells.to_dict("records")
         return json.dumps(_finite(content), indent=1)
 
 
-def correlate(registry: Registry, study: str) -> Correlation:
-    """Recompute a study's correlation from its stored predictions. `gap` is included - excluded accuracy,
-    which the mean score equals when counts are equal: the r beside which the others must be read."""
-    table = registry.cells(study)
-    rows, reps, blocks = [], [], []
-    for run_id, hash_, dataset, model in table[["run_id", "cell", "dataset", "model"]].itertuples(
-        index=False
-    ):
-        examples = registry.examples(run_id)
-        sums = tally_shards(registry.shards(run_id, COLUMNS), labels(examples), registry.cell(run_id).design)
-        metrics = summarise(sums)
-        metrics["gap"] = metrics["included_accuracy"] - metrics["excluded_accuracy"]
-        resampled = replicates(sums)
-        blocks.append(len(sums.block))
-        row: dict[str, Any] = {"run_id": run_id, "cell": hash_, "dataset": dataset, "model": model}
-        row["members"] = metrics["members"]
-        for key in ("test_accuracy", "gap", *STATISTICS):
-            low, high = interval(metrics[key], resampled[key], blocks[-1])
-            row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
-        rows.append(row)
-        reps.append(resampled)
-    cells = pd.DataFrame(rows)
-    if cells["mean_score"].notna().sum() < 3:
+def correlate(registry: Registry, study: str | Sequence[str], statistic: str = HEADLINES[0]) -> Correlation:
+    """Recompute the correlation of one study, or of several together, from stored predictions."""
+    if statistic not in CORRELATED:
         raise MemregError(
-            f"study {study} has {cells['mean_score'].notna().sum()} cells with scores: "
-            "a correlation needs at least 3"
+            f"unknown statistic '{statistic}': one of gap, mean_score, memorized_fraction/0.05 .. "
+            "memorized_fraction/0.95"
         )
-    everything = np.ones(len(cells), bool)
+    studies = [study] if isinstance(study, str) else study
+    table = pd.concat([registry.cells(name) for name in studies]).drop_duplicates("cell")
+    scored = table["mean_score"].notna().sum() if "mean_score" in table else 0
+    if scored < FEWEST:
+        raise MemregError(
+            f"study {', '.join(studies)} has {scored} cells with scores: a correlation needs at least "
+            f"{FEWEST}"
+        )
+    return of_measured(measure(registry, table), statistic)
+
+
+def of_measured(measured: Measured, statistic: str) -> Correlation:
+    datasets = measured.cells["dataset"].to_numpy()
+    families = np.array([figures.family(model) for model in measured.cells["model"]])
+    several = len(set(datasets)) > 1
+    shared = np.array([(datasets == name).sum() > 1 for name in datasets])
+    test, included = measured.values("test_accuracy"), measured.values("included_accuracy")
     return Correlation(
-        cells,
-        _all_statistics(cells, reps, min(blocks), everything),
-        {
-            name: _all_statistics(cells, reps, min(blocks), mask)
-            for name in dict.fromkeys(cells["dataset"])
-            if (mask := (cells["dataset"] == name).to_numpy()).sum() >= 3
-        },
+        statistic,
+        measured.cells,
+        _all(measured, np.ones(len(datasets), bool)),
+        _by(measured, datasets, lambda name: datasets == name),
+        _by(measured, datasets, lambda name: datasets != name) if several else {},
+        _all(measured, shared, groups=datasets) if several and shared.any() else {},
+        _by(measured, families, lambda name: families == name),
+        _all(measured, np.ones(len(datasets), bool), given="included_accuracy"),
+        {key: identity(test, measured.values(key), included, key in EXACT) for key in CORRELATED},
+        _by_members(measured, statistic),
+        _trajectories(measured, datasets),
     )
 
 
 def log_correlation(run: RunWriter, result: Correlation) -> None:
-    """The contract's metrics, correlation.json and figures/correlation.png."""
+    """The contract's metrics, correlation.json, trajectories.parquet and the figures."""
     metrics: dict[str, float] = {}
-    for key in HEADLINES:
+    for key in dict.fromkeys((*HEADLINES, result.statistic)):
         r, name = result.pooled[key], "pearson/" + key.replace("/", "_")
         metrics |= {name: r.r, f"{name}_low": r.low, f"{name}_high": r.high}
     run.log(metrics=metrics)
     text = result.to_json()
     run.artifacts.put("correlation.json", lambda path: path.write_text(text))
-    figure = figures.correlation(result.cells, HEADLINES[0], result.pooled[HEADLINES[0]])
-    run.artifacts.put("figures/correlation.png", lambda path: figures.save(figure, path))
+    drawn = {
+        "correlation": figures.correlation(result.cells, result.statistic, result.pooled[result.statistic]),
+        "thresholds": figures.thresholds(result.pooled, result.fixed_effects),
+        "identity": figures.identity(result.cells, result.statistic, result.identities[result.statistic]),
+    }
+    if result.trajectories:
+        drawn["trajectories"] = figures.trajectories(result.trajectories)
+        run.artifacts.put("trajectories.parquet", _shapes_table(result.trajectories).to_parquet)
+    for name, figure in drawn.items():
+        run.artifacts.put(f"figures/{name}.png", partial(figures.save, figure))
 
 
-def in_words(result: Correlation) -> str:
-    """The headline and what it must be read beside, in Markdown sentences."""
-    fraction, score, gap = (result.pooled[k] for k in (*HEADLINES, "gap"))
-    within = "; ".join(
-        f"{name} {rs[HEADLINES[0]].r:.3f} (n = {rs[HEADLINES[0]].n})" for name, rs in result.within.items()
-    )
-    return (
-        f"Memorized fraction (score >= 0.25) against test accuracy over {fraction.n} cells: Pearson "
-        f"r = {fraction.r:.3f}, 95 % interval [{fraction.low:.3f}, {fraction.high:.3f}] (other cells), "
-        f"[{fraction.member_low:.3f}, {fraction.member_high:.3f}] (same cells trained again). "
-        f"Within each data set: {within or 'no data set has 3 cells'}. "
-        f"Mean score: r = {score.r:.3f}; included minus excluded accuracy, which the mean score "
-        f"equals by arithmetic when counts are equal: r = {gap.r:.3f}."
-    )
+def _all(
+    measured: Measured, mask: Mask, groups: NDArray[Any] | None = None, given: str | None = None
+) -> ByStatistic:
+    """Every statistic over the masked cells."""
+    number = None if groups is None else np.unique(groups[mask], return_inverse=True)[1]
+    x, blocks = measured.values("test_accuracy")[mask], measured.blocks[mask]
+    fixed = None if given is None else measured.values(given)[mask]
+    others = [] if given is None else [given]
+    return {
+        key: pearson(
+            x,
+            measured.values(key)[mask],
+            number,
+            fixed,
+            measured.noise_of("test_accuracy", key, *others)[mask],
+            blocks,
+        )
+        for key in CORRELATED
+    }
 
 
-def _all_statistics(
-    cells: pd.DataFrame, reps: list[dict[str, Floats]], blocks: int, mask: NDArray[np.bool_]
-) -> dict[str, Pearson]:
-    chosen = [rep for rep, keep in zip(reps, mask, strict=True) if keep]
+def _by(measured: Measured, names: NDArray[Any], mask: Any) -> dict[str, ByStatistic]:
+    return {
+        str(name): _all(measured, mask(name)) for name in dict.fromkeys(names) if mask(name).sum() >= FEWEST
+    }
 
-    def side(key: str) -> tuple[Floats, Floats]:
-        return cells.loc[mask, key].to_numpy(float), np.stack([rep[key] for rep in chosen], 1)
 
-    x, x_reps = side("test_accuracy")
-    result = {}
-    for key in ("gap", *STATISTICS):
-        y, y_reps = side(key)
-        result[key] = pearson(x, y, x_reps, y_reps, blocks)
-    return result
+def _by_members(measured: Measured, statistic: str) -> list[dict[str, Any]]:
+    """The mean r over random subsets of the members, r as it is, and r as the noise predicts it for more."""
+    v = np.stack([measured.values("test_accuracy"), measured.values(statistic)])
+    known = ~np.isnan(v).any(0)
+    v, noise = v[:, known], measured.noise_of("test_accuracy", statistic)[known]
+    members, blocks = measured.values("members")[known], measured.blocks[known]
+    one_group = np.zeros(v.shape[1], np.int64)
+    pair = [KEYS.index("test_accuracy"), KEYS.index(statistic)]
+    fewer = [
+        (float((k * members / blocks).mean()), coefficient(draws[pair][..., known], one_group).mean())
+        for k, draws in measured.fewer.items()
+    ]
+    here = [(float(members.mean()), coefficient(v, one_group))]
+    more = [(float(members.mean() * f), disattenuated(v, one_group, noise, 1 / f)) for f in MORE]
+    return [
+        {"members": m, "r": float(r), "measured": i < len(fewer) + 1}
+        for i, (m, r) in enumerate([*fewer, *here, *more])
+    ]
+
+
+def _trajectories(measured: Measured, datasets: NDArray[Any]) -> dict[str, Trajectories]:
+    scored = np.array([not np.isnan(scores[0]).all() for scores in measured.scores])
+    accuracy = measured.values("test_accuracy")
+    cells = {str(name): np.flatnonzero(scored & (datasets == name)) for name in dict.fromkeys(datasets)}
+    return {
+        name: trajectories(accuracy[chosen], np.stack([measured.scores[i] for i in chosen], 1))
+        for name, chosen in cells.items()
+        if len(chosen) >= FEWEST_FOR_SHAPES
+    }
+
+
+def _summary(moving: Trajectories) -> dict[str, Any]:
+    s = moving.shares
+    found = {name: {"share": s.share[i], "low": s.low[i], "high": s.high[i]} for i, name in enumerate(SHAPES)}
+    return {"examples": s.examples, "cells": s.cells, **found}
+
+
+def _shapes_table(trajectories: dict[str, Trajectories]) -> pd.DataFrame:
+    """A row per example: `dataset`, `example`, `shape`."""
+    names = np.array([*SHAPES, "none"])
+    tables = [
+        pd.DataFrame({"dataset": name, "example": np.arange(len(t.shape)), "shape": names[t.shape]})
+        for name, t in trajectories.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as dictionaries, at any depth of dictionaries."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return {key: _plain(v) for key, v in value.items()} if isinstance(value, dict) else value
 
 
 def _finite(value: Any) -> Any:

@@ -39,6 +39,11 @@ class Counts:
         """Pr[correct, excluded]: the second term of Equation 1; NaN where never excluded."""
         return _ratio(self.excluded_correct, self.excluded)
 
+    @property
+    def score(self) -> Floats:
+        """Equation 1; NaN where never included or never excluded."""
+        return self.included_accuracy - self.excluded_accuracy
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -57,6 +62,12 @@ class Tally:
     def total(self) -> Counts:
         """Over all blocks, shape [n_train]."""
         return self.counts.each(lambda a: a.sum(0, dtype=np.int64))
+
+    def part(self, keep: Mask) -> "Tally":
+        """The blocks that are kept; keep: [b]."""
+        return Tally(
+            self.block[keep], self.members[keep], self.counts.each(lambda a: a[keep]), self.test_correct[keep]
+        )
 
     def __add__(self, other: Self) -> "Tally":
         block = np.union1d(self.block, other.block)

@@ -21,7 +21,7 @@ def summarise(tally: Tally) -> dict[str, float]:
     NaN for what the design cannot tell, as the score of an example that no member excluded.
     """
     counts = tally.total
-    score = counts.included_accuracy - counts.excluded_accuracy
+    score = counts.score
     members = int(tally.members.sum())
     return {
         "members": members,

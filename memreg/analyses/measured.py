@@ -1,0 +1,91 @@
+"""What the stored members of several cells say: values, their noise, and scores by halves of the members."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from memreg.analyses.tallies import tally_shards
+from memreg.estimators.bootstrap import covariance, interval, replicates, subsamples
+from memreg.estimators.counts import Floats, Tally
+from memreg.estimators.summary import STATISTICS, summarise
+from memreg.registry import Registry
+from memreg.registry.reader import labels
+
+COLUMNS = ("member", "included", "predicted")
+KEYS = ("test_accuracy", "included_accuracy", "gap", *STATISTICS)
+DRAWS = 50  # subsets of the members, for r at fewer of them
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything about cells that correlations are made of."""
+
+    cells: pd.DataFrame
+    """A row per cell: `run_id`, `cell`, `dataset`, `model`, `members`, then each of KEYS with `_low` and
+    `_high` (95 %, over members)."""
+    noise: Floats
+    """[cells, KEYS, KEYS]: covariance of what finite members leave in the values."""
+    blocks: NDArray[np.int64]
+    """[cells]: independent blocks of members."""
+    fewer: dict[int, Floats]
+    """By a number of blocks that every cell has: [KEYS, draws, cells], values from random subsets of them."""
+    scores: list[Floats]
+    """For each cell [3, n_train]: scores from all members, and from two halves of them (every other
+    block)."""
+
+    def values(self, key: str) -> Floats:
+        """[cells]"""
+        return self.cells[key].to_numpy(float)
+
+    def noise_of(self, *keys: str) -> Floats:
+        """[cells, keys, keys]"""
+        index = [KEYS.index(key) for key in keys]
+        return self.noise[:, index][:, :, index]
+
+
+def measure(registry: Registry, table: pd.DataFrame) -> Measured:
+    """From predictions alone, a cell in memory at a time; table: rows of `Registry.cells`."""
+    rows, noise, blocks, fewer, scores = [], [], [], [], []
+    for run_id, hash_, dataset, model in table[["run_id", "cell", "dataset", "model"]].itertuples(
+        index=False
+    ):
+        examples = registry.examples(run_id)
+        sums = tally_shards(registry.shards(run_id, COLUMNS), labels(examples), registry.cell(run_id).design)
+        metrics = summarise(sums)
+        metrics["gap"] = metrics["included_accuracy"] - metrics["excluded_accuracy"]
+        resampled, n = replicates(sums), len(sums.block)
+        row: dict[str, Any] = {"run_id": run_id, "cell": hash_, "dataset": dataset, "model": model}
+        row["members"] = metrics["members"]
+        for key in KEYS:
+            low, high = interval(metrics[key], resampled[key], n)
+            row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
+        rows.append(row)
+        blocks.append(n)
+        noise.append(covariance(np.stack([resampled[key] for key in KEYS]), n))
+        fewer.append({k: _draws(sums, k) for k in _powers_of_two(n)})
+        scores.append(_scores(sums))
+    return Measured(
+        pd.DataFrame(rows),
+        np.stack(noise),
+        np.array(blocks),
+        {k: np.stack([one[k] for one in fewer], -1) for k in _powers_of_two(min(blocks))},
+        scores,
+    )
+
+
+def _powers_of_two(n: int) -> list[int]:
+    return [2**i for i in range(n.bit_length()) if 2**i < n]
+
+
+def _draws(sums: Tally, blocks: int) -> Floats:
+    """[KEYS, DRAWS]; where there are fewer different subsets, they are repeated."""
+    values = subsamples(sums, blocks, DRAWS)
+    return np.stack([np.resize(values[key], DRAWS) for key in KEYS])
+
+
+def _scores(sums: Tally) -> Floats:
+    odd = np.arange(len(sums.block)) % 2 == 1
+    return np.stack([one.total.score for one in (sums, sums.part(odd), sums.part(~odd))])

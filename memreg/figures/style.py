@@ -1,0 +1,103 @@
+"""What figures share: sizes, colours, names, and a point per cell."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+matplotlib.use("Agg")
+
+SIZE = (8.0, 5.2)
+DPI = 200
+# Okabe and Ito's palette, black and yellow left out
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+GREY = "#555555"
+MARKERS = {"vgg": "o", "resnet": "s", "vit": "^", "timm": "D"}
+NAMES = {"vgg": "VGG", "resnet": "ResNet", "vit": "ViT", "timm": "timm"}
+STYLE: dict[Any, Any] = {
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+
+@contextmanager
+def drawing(size: tuple[float, float] = SIZE) -> Iterator[Figure]:
+    """A new figure in the project's style."""
+    with matplotlib.rc_context(STYLE):
+        yield Figure(figsize=size, layout="constrained")
+
+
+def family(model: str) -> str:
+    """vgg, resnet, vit or timm, from a model's name."""
+    return next((name for name in MARKERS if model.startswith(name)), "timm")
+
+
+def colours(points: pd.DataFrame) -> dict[str, str]:
+    """A colour for each data set."""
+    return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(dict.fromkeys(points["dataset"]))}
+
+
+def cell_points(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:
+    """A point per cell, in per cent: the data set's colour, the family's marker, and 95 % bars where there
+    are columns `_low` and `_high`. points: a row per cell with `dataset`, `model`, x and y."""
+    colour = colours(points)
+    for row in points.to_dict("records"):
+        axes.errorbar(
+            100 * row[x],
+            100 * row[y],
+            xerr=_arms(row, x),
+            yerr=_arms(row, y),
+            fmt=MARKERS[family(row["model"])],
+            color=colour[row["dataset"]],
+            markersize=7,
+            markeredgecolor="white",
+            markeredgewidth=0.7,
+            elinewidth=1,
+            capsize=0,
+        )
+
+
+def cell_legend(points: pd.DataFrame) -> list[Line2D]:
+    """Handles for `cell_points`."""
+    keys = [
+        Line2D([], [], color=c, marker="o", linestyle="", label=name) for name, c in colours(points).items()
+    ]
+    families = dict.fromkeys(family(model) for model in points["model"])
+    return keys + [
+        Line2D([], [], color=GREY, marker=MARKERS[name], linestyle="", label=NAMES[name]) for name in families
+    ]
+
+
+def label(statistic: str) -> str:
+    """A statistic as an axis label."""
+    name, _, threshold = statistic.partition("/")
+    if name == "memorized_fraction":
+        return f"Training examples with score ≥ {threshold} (%)"
+    return {"mean_score": "Mean memorization score (%)", "gap": "Included − excluded accuracy (%)"}[name]
+
+
+def save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=DPI, format="png")
+
+
+def _arms(row: dict[Any, Any], name: str) -> NDArray[np.float64] | None:
+    if f"{name}_low" not in row:
+        return None
+    value = row[name]
+    arms: NDArray[np.float64] = 100 * np.nan_to_num(
+        [[value - row[f"{name}_low"]], [row[f"{name}_high"] - value]]
+    )
+    return arms
