@@ -2,8 +2,9 @@
 
     python benchmarks/members.py [--quick]
 
-Both train the same digits cell (a small VGG, no augmentation), in turn, each in a fresh process with a
-fresh registry whose tables exist already; timed from after the imports to the last result in MLflow.
+Both train the same digits cell (a small VGG with weight decay, with augmentation as in the default grid and
+without), in turn, each in a fresh process with a fresh registry whose tables exist already; timed from
+after the imports to the last result in MLflow.
 Then the digits grid is run, and the time that its driver spends in MLflow and in shards is summed.
 """
 
@@ -19,20 +20,12 @@ from functools import wraps
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MODEL = "vgg3-w16"
+MODEL = "vgg3-w8"
 
 
-def timed_process(arguments: list[str], directory: str) -> tuple[float, float]:
-    """(seconds that the program says, seconds of the whole process)."""
+def program(arguments: list[str], directory: str) -> dict[str, float]:
+    """Run Python with a registry in `directory`; the `seconds` and `share` that it prints."""
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
-    subprocess.run(
-        [sys.executable, "-c", "import mlflow; mlflow.search_experiments()"],
-        env=environment,
-        cwd=directory,
-        check=True,
-        capture_output=True,
-    )
-    start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, *arguments],
         env=environment,
@@ -41,12 +34,11 @@ def timed_process(arguments: list[str], directory: str) -> tuple[float, float]:
         capture_output=True,
         text=True,
     )
-    whole = time.perf_counter() - start
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("seconds ")]
-    return float(line.split()[1]), whole
+    words = [line.split() for line in done.stdout.splitlines()]
+    return {w[0]: float(w[1]) for w in words if len(w) == 2 and w[0] in ("seconds", "share")}
 
 
-def memreg_cell(members: int, epochs: int) -> None:
+def memreg_cell(members: int, epochs: int, augment: int) -> None:
     """The cell, by memreg, in this process."""
     from memreg.engines import Resources, engine
     from memreg.grid import parse_grid
@@ -65,7 +57,7 @@ def memreg_cell(members: int, epochs: int) -> None:
                     "batch_size": 128,
                     "learning_rate": 0.2,
                     "weight_decay": 5e-4,
-                    "augmentation": 0,
+                    "augmentation": augment,
                 }
             ],
         },
@@ -123,7 +115,9 @@ def grid_share(name: str, members: int | None) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--cell", nargs=2, type=int, metavar=("MEMBERS", "EPOCHS"), help="internal")
+    parser.add_argument(
+        "--cell", nargs=3, type=int, metavar=("MEMBERS", "EPOCHS", "AUGMENT"), help="internal"
+    )
     parser.add_argument("--grid", nargs=2, metavar=("NAME", "MEMBERS"), help="internal")
     arguments = parser.parse_args()
     if arguments.cell:
@@ -133,51 +127,57 @@ def main() -> None:
         seconds, share = grid_share(arguments.grid[0], int(arguments.grid[1]) or None)
         print(f"seconds {seconds:.2f}\nshare {share:.5f}")
         return
-    members, epochs, rounds = (10, 30, 1) if arguments.quick else (40, 30, 3)
-    ratios, whole_ratios = [], []
-    print(f"{MODEL} on digits, {members} members, {epochs} epochs")
-    print(f"{'':12} {'seconds':>9} {'members/min':>12} {'whole process':>14}")
-    for _ in range(rounds):
-        seconds, whole = {}, {}
-        for name, command in (
-            ("plain loop", [str(HERE / "plain_loop.py"), "--members", str(members), "--epochs", str(epochs)]),
-            ("memreg", [__file__, "--cell", str(members), str(epochs)]),
-        ):
-            with tempfile.TemporaryDirectory() as directory:
-                seconds[name], whole[name] = timed_process(command, directory)
-            print(f"{name:12} {seconds[name]:9.1f} {60 * members / seconds[name]:12.0f} {whole[name]:14.1f}")
-        ratios.append(seconds["plain loop"] / seconds["memreg"])
-        whole_ratios.append(whole["plain loop"] / whole["memreg"])
+    members, epochs, rounds = (10, 30, 1) if arguments.quick else (40, 30, 2)
+    print(f"{MODEL} on digits, {members} members, {epochs} epochs, {rounds} rounds")
+    print(f"{'':30} {'seconds':>9} {'members/min':>12} {'whole process':>14}")
+    results = {}
+    for augment in (1, 0):
+        pairs = [compare(members, epochs, augment) for _ in range(rounds)]
+        results[augment] = [statistics.median(ratio) for ratio in zip(*pairs, strict=True)]
     grid = ("smoke", 10) if arguments.quick else ("digits", 0)
     with tempfile.TemporaryDirectory() as directory:
-        environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
-        done = subprocess.run(
-            [sys.executable, __file__, "--grid", grid[0], str(grid[1])],
-            env=environment,
-            cwd=directory,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    said = dict(line.split() for line in done.stdout.splitlines() if line.startswith(("seconds", "share")))
-    ratio, share = statistics.median(ratios), float(said["share"])
+        said = program([__file__, "--grid", grid[0], str(grid[1])], directory)
     print(
-        f"\nmemreg over plain loop: {ratio:.2f} times the members per minute "
-        f"({statistics.median(whole_ratios):.2f} for whole processes, imports and all)"
+        f"\nmemreg over plain loop, members per minute: {results[1][0]:.2f} times with augmentation, "
+        f"{results[0][0]:.2f} without (whole processes, imports and all: {results[1][1]:.2f} and "
+        f"{results[0][1]:.2f})"
     )
-    print(f"grid {grid[0]}: {float(said['seconds']):.0f} s, tracking {share:.1%} of them")
-    print(
-        json.dumps(
-            {
-                "ratio": round(ratio, 3),
-                "ratios": [round(r, 3) for r in ratios],
-                "whole_process_ratio": round(statistics.median(whole_ratios), 3),
-                "tracking_share": share,
-                "grid": grid[0],
-                "grid_seconds": float(said["seconds"]),
-            }
-        )
-    )
+    print(f"grid {grid[0]}: {said['seconds']:.0f} s, tracking {said['share']:.1%} of them")
+    figures = {
+        "ratio": results[1][0],
+        "ratio_without_augmentation": results[0][0],
+        "whole_process_ratio": results[1][1],
+        "tracking_share": said["share"],
+        "grid_seconds": said["seconds"],
+    }
+    print(json.dumps({key: round(value, 4) for key, value in figures.items()} | {"grid": grid[0]}))
+
+
+def compare(members: int, epochs: int, augment: int) -> tuple[float, float]:
+    """Ratios plain loop / memreg: of what each times itself, and of whole processes."""
+    plain = [
+        str(HERE / "plain_loop.py"),
+        "--model",
+        MODEL,
+        "--members",
+        str(members),
+        "--epochs",
+        str(epochs),
+    ]
+    commands = {
+        "plain loop": plain + ["--augment"] * augment,
+        "memreg": [__file__, "--cell", str(members), str(epochs), str(augment)],
+    }
+    seconds, whole = {}, {}
+    for name, command in commands.items():
+        with tempfile.TemporaryDirectory() as directory:
+            program(["-c", "import mlflow; mlflow.search_experiments()"], directory)
+            start = time.perf_counter()
+            seconds[name] = program(command, directory)["seconds"]
+            whole[name] = time.perf_counter() - start
+        label = f"{name}, {'with' if augment else 'no'} augmentation"
+        print(f"{label:30} {seconds[name]:9.1f} {60 * members / seconds[name]:12.0f} {whole[name]:14.1f}")
+    return seconds["plain loop"] / seconds["memreg"], whole["plain loop"] / whole["memreg"]
 
 
 if __name__ == "__main__":

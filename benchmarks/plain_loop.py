@@ -4,7 +4,7 @@ One process, torch's default threads, a DataLoader, the same network, data, subs
 steps; one nested MLflow run per model with its params, its loss per epoch, its final metrics, and
 an npz of its predictions.
 
-    python benchmarks/plain_loop.py --members 40 --epochs 30
+    python benchmarks/plain_loop.py --members 40 --epochs 30 [--augment]
 """
 
 import argparse
@@ -16,7 +16,8 @@ import mlflow
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torchvision.transforms import RandomCrop
 
 from memreg.data import load
 from memreg.models import build
@@ -24,13 +25,25 @@ from memreg.models import build
 BATCH, RATE, WEIGHT_DECAY = 128, 0.2, 5e-4
 
 
-def train_one(
-    model_name: str, dataset: TensorDataset, everything: TensorDataset, n: int, epochs: int, seed: int
-):
+class Augmented(Dataset):
+    """A data set whose images go through a transform, as in torchvision's own examples."""
+
+    def __init__(self, data: TensorDataset, transform) -> None:
+        self.data, self.transform = data, transform
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int):
+        image, label = self.data[index]
+        return self.transform(image), label
+
+
+def train_one(model_name: str, dataset: Dataset, everything: TensorDataset, n: int, epochs: int, seed: int):
     """One model, one run."""
     torch.manual_seed(seed)
     included = np.sort(np.random.default_rng(seed).permutation(n)[: round(0.7 * n)])
-    model = build(model_name, tuple(dataset.tensors[0].shape[1:]), 10)
+    model = build(model_name, tuple(everything.tensors[0].shape[1:]), 10)
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9, weight_decay=WEIGHT_DECAY)
     loader = DataLoader(Subset(dataset, included.tolist()), batch_size=BATCH, shuffle=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -84,6 +97,7 @@ def main() -> None:
     parser.add_argument("--model", default="vgg3-w16")
     parser.add_argument("--members", type=int, default=40)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--augment", action="store_true")
     arguments = parser.parse_args()
     digits = load("digits")
 
@@ -97,6 +111,8 @@ def main() -> None:
         np.concatenate([digits.train_images, digits.test_images]),
         np.concatenate([digits.train_labels, digits.test_labels]),
     )
+    if arguments.augment:
+        train = Augmented(train, RandomCrop(8, padding=1))
     mlflow.set_experiment("plain loop")
     start = time.perf_counter()
     with mlflow.start_run(run_name="plain loop"):

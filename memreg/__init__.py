@@ -7,7 +7,20 @@ registry.scores(cell)               # pandas frame, one row per training example
 registry.predictions(cell)          # numpy arrays, one row per member
 """
 
+from typing import TYPE_CHECKING, Any
+
 from memreg.errors import MemregError
-from memreg.registry.reader import Registry
+
+if TYPE_CHECKING:
+    from memreg.registry.reader import Registry
 
 __all__ = ["MemregError", "Registry"]
+
+
+def __getattr__(name: str) -> Any:
+    """`Registry` on demand: workers import memreg too, and have no use for MLflow's second of imports."""
+    if name == "Registry":
+        from memreg.registry.reader import Registry
+
+        return Registry
+    raise AttributeError(f"module 'memreg' has no attribute '{name}'")

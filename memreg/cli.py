@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from memreg import options, terminal
-from memreg.engines import Resources
 
 
 @click.group()
@@ -66,6 +65,7 @@ def plan(
     data_dir: Path | None,
 ) -> None:
     """What a grid will cost: members, images, storage, and time after a few steps of each model."""
+    from memreg.engines import Resources
     from memreg.grid import load_grid
     from memreg.plan import plan_grid
 

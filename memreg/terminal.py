@@ -129,7 +129,7 @@ def show_cells(table: pd.DataFrame) -> None:
 
 
 def ui_hint(tracking_uri: str, experiment_id: str, study: str) -> str:
-    """How to see a study's cells in the MLflow UI: flat, sorted by test accuracy, as a table and as charts."""
+    """How to see a study's cells in the MLflow UI: flat, sorted by test accuracy; as a table, as charts."""
     served = tracking_uri.startswith("http")
     base = tracking_uri.rstrip("/") if served else "http://127.0.0.1:5000"
     table = f"{base}/#/experiments/{experiment_id}/runs?viewStateShareKey={study}"

@@ -6,6 +6,7 @@ from three separate streams of the member's seed.
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from memreg import models, random
 from memreg.data import augmentation, memory
@@ -100,25 +102,17 @@ def fit(
     Where `logs` has the keys `train_loss` and `test_accuracy`, appends each epoch's.
     """
     device = next(model.parameters()).device
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    velocities: list[Tensor | None] = [None] * len(parameters)
     steps = len(order)
     rates = triangle(steps, recipe.learning_rate, recipe.warmup)
     ends = {math.ceil(steps * (e + 1) / recipe.epochs) for e in range(recipe.epochs)} if logs else {}
     losses = []
     model.train()
     for step, (x, y) in enumerate(memory.batches(dataset, order, draws, device), 1):
-        optimizer.param_groups[0]["lr"] = rates[step - 1]
         with _precision(recipe, device):
             loss = F.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        sgd_step(parameters, velocities, torch.autograd.grad(loss, parameters), recipe, rates[step - 1])
         if logs:
             losses.append(loss.detach())
         if step in ends:
@@ -142,6 +136,34 @@ def predict(
     if not bool(p_max.isfinite().all()):
         classes[:] = missing
     return classes, p_label.half().cpu().numpy(), p_max.half().cpu().numpy()
+
+
+def sgd_step(
+    parameters: Sequence[Tensor],
+    velocities: list[Tensor | None],
+    gradients: Sequence[Tensor],
+    recipe: Recipe,
+    rate: float,
+) -> None:
+    """One step of torch's SGD, in place, by its functional form.
+
+    The optimizer class around it takes as long as a small layer at every step, and its first use
+    imports torch's compiler, which takes a second in every process. `velocities` are None before
+    the first step.
+    """
+    with torch.no_grad():
+        sgd(
+            list(parameters),
+            list(gradients),
+            velocities,
+            fused=True,
+            weight_decay=recipe.weight_decay,
+            momentum=recipe.momentum,
+            lr=rate,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """The MLflow UI on a finished study, in a real Chromium: what a person sees.
 
-With MEMREG_UI_STORE (a tracking URI), MEMREG_UI_STUDY (a study run's id) and MEMREG_SCREENSHOTS (a directory),
-the same walk is taken on that study, and its pictures are kept.
+With MEMREG_UI_STORE (a tracking URI), MEMREG_UI_STUDY (a study run's id) and MEMREG_SCREENSHOTS (a
+directory), the same walk is taken on that study, and its pictures are kept.
 """
 
 import json

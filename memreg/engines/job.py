@@ -1,6 +1,7 @@
 """The unit of work: one member of one cell."""
 
 import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from memreg.cell import Cell
@@ -13,6 +14,10 @@ from memreg.prediction import Prediction
 class Job:
     cell: Cell
     member: int
+
+
+Engine = Callable[[Iterable[Job], Mapping[str, Dataset], "Resources"], Iterator[tuple[Job, Prediction]]]
+"""Runs jobs on data sets by fingerprint; yields each with its prediction, in the order they finish."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +56,3 @@ def resolve_device(device: str) -> str:
     if kind == "cuda" and not torch.cuda.is_available():
         raise MemregError(f"device '{device}' asked for, but torch sees no CUDA here: use cpu or auto")
     return device
-
-
-def run_job(job: Job, dataset: Dataset, device: str) -> Prediction:
-    """Train and predict one member. The first of a cell keeps its learning curve."""
-    from memreg.training import train_member
-
-    design, n = job.cell.design, dataset.n_train
-    return train_member(
-        job.cell.recipe,
-        dataset,
-        design.included(job.member, n),
-        design.member_seed(job.member),
-        member=job.member,
-        epoch_size=design.size(n),
-        device=device,
-        curve=job.member == 0,
-    )

@@ -1,8 +1,8 @@
 """A saved view of MLflow's UI: a study's cells, flat and sorted, with their columns and a scatter plot.
 
 The UI keeps such views in experiment tags `mlflow.sharedViewState.<key>` and opens one by
-`viewStateShareKey=<key>`. That is not documented: a test opens it in a real browser, and a UI that does not know
-it says so and shows the plain list.
+`viewStateShareKey=<key>`. That is not documented: a test opens it in a real browser, and a UI that does not
+know it says so and shows the plain list.
 """
 
 import json
