@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from memreg.design import Design
+from memreg.design import Design, GridDesign
 from memreg.errors import MemregError
 from memreg.recipe import Recipe
 
@@ -116,7 +116,7 @@ def plan_cell(flat: Mapping[str, Any], where: str) -> Planned:
         return Planned(
             flat["dataset"],
             Recipe(**{key: value for key, value in flat.items() if key in Recipe.model_fields}),
-            TypeAdapter(Design).validate_python(design),
+            TypeAdapter(GridDesign).validate_python(design),
             MEMBERS.validate_python(flat["members"]),
         )
     except ValidationError as error:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from memreg import figures
-from memreg.analyses.tallies import tally_shards
+from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.cell import Cell
-from memreg.estimators.counts import Tally
+from memreg.estimators.counts import Counts
 from memreg.estimators.scores import scores
 from memreg.estimators.summary import summarise
 from memreg.registry import Registry, RunWriter
@@ -32,9 +33,9 @@ class Memorization:
         )
 
 
-def score_table(sums: Tally, train_labels: "np.ndarray") -> pd.DataFrame:
-    """scores.parquet from a cell's tally; train_labels: [n_train]."""
-    table = scores(sums.total)
+def score_table(counts: Counts, train_labels: NDArray[np.int64]) -> pd.DataFrame:
+    """scores.parquet from counts; train_labels: [n_train]."""
+    table = scores(counts)
     table.insert(0, "example", np.arange(len(table)))
     table.insert(1, "label", train_labels)
     return table
@@ -45,10 +46,9 @@ def rescore(registry: Registry, cell: str) -> Memorization:
     run_id = registry.cell_run(cell).info.run_id
     what = registry.cell(run_id)
     examples = registry.examples(run_id)
-    shards = registry.shards(run_id, ("member", "included", "predicted"))
-    sums = tally_shards(shards, labels(examples), what.design)
+    sums = tally_shards(registry.shards(run_id, COLUMNS), labels(examples))
     train_labels = examples.loc[examples["split"] == "train", "label"].to_numpy()
-    return Memorization(what, score_table(sums, train_labels), summarise(sums))
+    return Memorization(what, score_table(sums.total, train_labels), summarise(sums))
 
 
 def log_memorization(run: RunWriter, result: Memorization) -> None:

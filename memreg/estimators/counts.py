@@ -100,21 +100,33 @@ def tally(included: Mask, correct: Mask, block: Numbers) -> Tally:
     numbers, inverse = np.unique(block, return_inverse=True)
     on_train = correct[:, : included.shape[1]]
     test_accuracy = correct[:, included.shape[1] :].mean(1)
+    rows = [np.flatnonzero(inverse == i) for i in range(len(numbers))]
+    members = np.bincount(inverse, minlength=len(numbers))
 
     def by_block(values: Mask) -> Numbers:
-        return np.stack([values[inverse == i].sum(0, dtype=np.int32) for i in range(len(numbers))])
+        sums = np.zeros((len(rows), values.shape[1]), np.int32)
+        for i, mine in enumerate(rows):
+            for part in np.array_split(mine, -(-len(mine) // 255)):
+                sums[i] += np.add.reduce(values[part].view(np.uint8), axis=0, dtype=np.uint8)
+        return sums
 
+    inside, right, both = map(by_block, (included, on_train, included & on_train))
+    counts = Counts(inside, both, members.astype(np.int32)[:, None] - inside, right - both)
     return Tally(
         numbers,
-        np.bincount(inverse, minlength=len(numbers)),
-        Counts(
-            by_block(included),
-            by_block(included & on_train),
-            by_block(~included),
-            by_block(~included & on_train),
-        ),
+        members,
+        counts,
         np.bincount(inverse, weights=test_accuracy, minlength=len(numbers)).astype(float),
     )
+
+
+def half(block: Any) -> Any:
+    """0 or 1: the half of a cell's members that a block belongs to (elementwise for arrays).
+
+    What is chosen on one half and estimated on the other is not chosen for its noise. Members keep their
+    half when a cell grows.
+    """
+    return block % 2
 
 
 def _ratio(numerator: Numbers, denominator: Numbers) -> Floats:

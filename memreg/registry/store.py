@@ -153,6 +153,10 @@ class Store:
         key, value = view_tag(study, run.run_id)
         self.client.set_experiment_tag(run.experiment_id, key, value)
 
+    def run(self, run_id: str) -> RunWriter:
+        """A run that exists, to add to it."""
+        return RunWriter(self.client, self.client.get_run(run_id))
+
     def find_cell(self, cell: Cell) -> CellWriter | None:
         """The run of this cell in the experiment, if there is one."""
         found = self.client.search_runs(
