@@ -97,7 +97,8 @@ def _identity(result: Correlation) -> str:
         "**Identity.** With equal counts the mean score is included minus excluded accuracy, and excluded "
         "accuracy is nearly test accuracy. Included minus test accuracy, for which no example need be left "
         f"out, has r = {what.arithmetic.r:.3f} with test accuracy by itself and explains "
-        f"{what.explained:.1%} of how the {named(key)} varies over all cells: {share} of it follows without a score. What "
+        f"{what.explained:.1%} of how the {named(key)} varies over all cells: {share} of it "
+        "follows without a score. What "
         f"that leaves has r = {_with(what.remainder)} with test accuracy; with included accuracy held fixed "
         f"the {named(key)} has r = {_with(given)}; included minus excluded accuracy has r = {_with(gap)}."
     )
