@@ -263,4 +263,4 @@ def test_one_data_set_is_not_flagged_and_its_r_is_called_arithmetic():
     assert result.fixed_effects == result.without == {}
     words = in_words(result)
     assert "Warning" not in words
-    assert "nearly all of it is arithmetic" in words
+    assert "nearly all of it follows without a score" in words
