@@ -1,13 +1,16 @@
 """What several tests need."""
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from studies import run, tiny
 
 from memreg.data.cache import locked
+from memreg.study import Outcome
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +30,11 @@ def cifar10_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with locked(root):
         subprocess.run([sys.executable, str(unpack), str(root)], check=True)
     return root
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """A finished study of `studies.TINY`: its directory, and what it answered. To be read only."""
+    directory = tmp_path_factory.mktemp("study")
+    with contextlib.chdir(directory):
+        return directory, run(tiny(), directory)

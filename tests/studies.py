@@ -1,20 +1,23 @@
-"""A study small enough for tests: three cells of real digits, trained for a few seconds."""
+"""A study small enough for tests: four cells of real digits, trained for a few seconds."""
 
 from pathlib import Path
 
 from memreg.engines import Resources, engine
 from memreg.grid import Grid, parse_grid
+from memreg.prediction import Predictions
+from memreg.registry.shards import COLUMNS
 from memreg.study import Outcome, run_study
 from memreg.terminal import Reporter
 
 TINY = {
     "name": "tiny",
-    "description": "Three cells.",
+    "description": "Four cells.",
     "members": 20,
     "defaults": {"epochs": 2, "batch_size": 128, "learning_rate": 0.2, "model": "vgg3-w8"},
     "cells": [
         {"dataset": "digits+subset=300"},
         {"dataset": "digits+subset=300", "augmentation": 0},
+        {"dataset": "digits+subset=300", "epochs": 4},
         {"dataset": "digits+subset=300+noise=0.2", "augmentation": 0},
     ],
 }
@@ -41,3 +44,10 @@ def run(grid: Grid, directory: Path, study: str = "tiny", workers: int = 2) -> O
             reporter=reporter,
             tracking_uri=uri(directory),
         )
+
+
+def same_bits(a: Predictions, b: Predictions) -> None:
+    for name in COLUMNS:
+        x, y = getattr(a, name), getattr(b, name)
+        assert x.dtype == y.dtype
+        assert x.tobytes() == y.tobytes(), name

@@ -1,7 +1,9 @@
 """One copy of a data set for many processes."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +64,7 @@ def test_mapped_arrays_stay_where_they_are(tmp_path: Path) -> None:
         lambda a: np.array(a),
     ],
 )
-def test_a_view_of_a_mapped_array_is_written(tmp_path: Path, view) -> None:  # type: ignore[no-untyped-def]
+def test_a_view_of_a_mapped_array_is_written(tmp_path: Path, view: Callable[[Any], Any]) -> None:
     np.save(tmp_path / "images.npy", np.arange(4 * 8 * 8, dtype=np.uint8).reshape(4, 8, 8, 1))
     images = view(np.load(tmp_path / "images.npy", mmap_mode="r"))
     labels = np.arange(len(images)) % 2

@@ -12,13 +12,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 from urllib.parse import quote
 
 import mlflow
 import pytest
 from playwright import sync_api
-from studies import run, tiny, uri
+from studies import uri
 
 from memreg import terminal
 
@@ -32,17 +31,13 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-backgroun
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(request):
     """(tracking URI, experiment id, study run id)."""
     if store := os.environ.get("MEMREG_UI_STORE"):
         found = mlflow.MlflowClient(store).get_run(os.environ["MEMREG_UI_STUDY"])
-        yield store, found.info.experiment_id, found.info.run_id
-        return
-    directory, before = tmp_path_factory.mktemp("ui"), Path.cwd()
-    os.chdir(directory)
-    outcome = run(tiny(), directory)
-    yield uri(directory), outcome.experiment_id, outcome.run_id
-    os.chdir(before)
+        return store, found.info.experiment_id, found.info.run_id
+    directory, outcome = request.getfixturevalue("done")
+    return uri(directory), outcome.experiment_id, outcome.run_id
 
 
 @pytest.fixture(scope="module")

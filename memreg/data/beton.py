@@ -1,7 +1,7 @@
 """FFCV's file of a data set's training images, written once from the same arrays."""
 
 import functools
-import os
+import logging
 import tempfile
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from memreg.data.dataset import Dataset
 from memreg.data.sharing import mapped_file
 from memreg.data.with_ffcv import DatasetWriter, MemoryAllocator, NDArrayField, Reader, handle_sample
 from memreg.errors import MemregError
+from memreg.files import sync
 
 PAGE = 2**23  # bytes, FFCV's default
+log = logging.getLogger(__name__)
 
 
 def beton(dataset: Dataset) -> Path:
@@ -62,16 +64,18 @@ def _write(path: Path, dataset: Dataset) -> None:
     finally:
         writer.metadata_sm.close()
         writer.metadata_sm.unlink()
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(path)
 
 
 def _is_whole(path: Path, dataset: Dataset) -> bool:
+    if not path.exists():
+        return False
     try:
         reader = Reader(str(path))
         end = int(reader.header["alloc_table_ptr"]) + reader.alloc_table.nbytes
         shape = reader.handlers["image"].shape
-    except Exception:  # what bytes of a file may do to its reader
+    except Exception as error:  # whatever bytes of a file may do to its reader
+        log.warning("%s is damaged (%s) and written again", path, error)
         return False
     found = (int(reader.num_samples), len(reader.alloc_table), tuple(map(int, shape)), end)
     n = dataset.n_train

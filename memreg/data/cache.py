@@ -22,6 +22,7 @@ from memreg.data.dataset import Dataset, digest_header
 from memreg.data.sharing import HANDLE, open_shared, write_handle
 from memreg.data.source import Decoded, Source, Split
 from memreg.errors import MemregError
+from memreg.files import sync
 
 FORMAT = 1  # of the files below: raise it when they change
 
@@ -101,7 +102,7 @@ def _decode_into(root: Path, folder: str, source: Source) -> Dataset:
         try:
             _write(part, source)
             part.rename(root / folder)
-            _sync(root)
+            sync(root)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
@@ -118,7 +119,7 @@ def _write(directory: Path, source: Source) -> None:
         digests.append(_write_images(directory / paths[f"{split_name}_images"], split, source))
     write_handle(directory, source.name, decoded.classes, decoded.flip, (digests[0], digests[1]), paths)
     for path in (*directory.iterdir(), directory):
-        _sync(path)
+        sync(path)
 
 
 def _decoded(source: Source) -> Decoded:
@@ -198,11 +199,3 @@ def _user_cache(directory: Path) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     place = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
     return Path(base) / "memreg" / place
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

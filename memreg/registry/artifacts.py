@@ -11,7 +11,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
 from memreg.errors import MemregError
-from memreg.registry.files import write_atomically
+from memreg.files import write_atomically
 
 
 class Artifacts:
@@ -38,6 +38,7 @@ class Artifacts:
             write_atomically(path, write)
             folder = str(PurePosixPath(name).parent)
             self._client.log_artifact(self._run_id, str(path), None if folder == "." else folder)
+        self._forget(name)
 
     def get(self, name: str) -> Path:
         """A local path of the artifact: in place, or downloaded once and kept as long as this object."""
@@ -73,4 +74,10 @@ class Artifacts:
             path = self._root / name
             path.replace(path.with_name(f"{path.name}.damaged"))
         else:
-            get_artifact_repository(self._uri).delete_artifacts(name)
+            store = get_artifact_repository(self._uri, tracking_uri=self._client.tracking_uri)
+            store.delete_artifacts(name)
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        if self._cache is not None:
+            (Path(self._cache.name) / name).unlink(missing_ok=True)

@@ -11,9 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from memreg.errors import MemregError
+from memreg.files import write_atomically
 from memreg.prediction import Prediction, Predictions
 from memreg.registry.artifacts import Artifacts
-from memreg.registry.files import write_atomically
 
 SCHEMA = "1"
 Shards = Iterable[dict[str, NDArray[Any]]]
