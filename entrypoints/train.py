@@ -6,7 +6,7 @@ import click
 
 from memreg import options
 from memreg.grid import Grid, plan_cell
-from memreg.programs import train_and_show
+from memreg.programs import train_and_show, with_neighbours
 
 
 @click.command()
@@ -16,7 +16,7 @@ from memreg.programs import train_and_show
 @options.cell_options
 @options.resource_options
 def train(members: int | None, study: str | None, **values: Any) -> None:
-    plan = plan_cell({"members": members or 40, **options.given(values)}, "train")
+    plan = plan_cell({"members": members or 40, **with_neighbours(options.given(values))}, "train")
     train_and_show(Grid("train", "One cell.", (plan,)), study, values)
 
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from memreg.design import Design
 from memreg.recipe import Recipe
 
+LONGEST_PARAM = 500
+
 
 class Cell(BaseModel):
     """One point of a study, frozen and hashable."""
@@ -32,12 +34,29 @@ class Cell(BaseModel):
         """SHA-256 of the canonical JSON, in hexadecimal: the tag `memreg.cell`."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()
 
+    def with_design(self, design: Design) -> "Cell":
+        """The cell of the same data set and recipe with another design."""
+        return Cell(
+            dataset=self.dataset,
+            dataset_fingerprint=self.dataset_fingerprint,
+            recipe=self.recipe,
+            design=design,
+        )
+
     def params(self) -> dict[str, Any]:
-        """Every field, flat, by its MLflow param name."""
+        """Every field, flat, by its MLflow param name; of a long list, its length and its digest."""
         design = self.design.model_dump(mode="json")
         return {
             "dataset": self.dataset,
             **self.recipe.model_dump(mode="json"),
             "design": design.pop("kind"),
-            **{("design_seed" if key == "seed" else key): value for key, value in design.items()},
+            **{("design_seed" if key == "seed" else key): _short(value) for key, value in design.items()},
         }
+
+
+def _short(value: Any) -> Any:
+    """MLflow cuts params of more than 6,000 characters, silently; cell.json has them whole."""
+    text = str(value)
+    if len(text) <= LONGEST_PARAM:
+        return value
+    return f"{len(value)} entries, SHA-256 {hashlib.sha256(text.encode()).hexdigest()}"

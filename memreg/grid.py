@@ -3,6 +3,7 @@
 import difflib
 import itertools
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -12,12 +13,13 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from memreg.design import Design
+from memreg.design import Design, GridDesign, Neighbours
 from memreg.errors import MemregError
 from memreg.recipe import Recipe
 
-DESIGN_KEYS = {"design": "kind", "design_seed": "seed", "r": "r"}
+DESIGN_KEYS = {"design": "kind", "design_seed": "seed", "r": "r", "neighbours": "neighbours"}
 GRID_KEYS = ("name", "description", "members", "defaults", "cells")
+NEIGHBOURS = TypeAdapter(Neighbours)
 MEMBERS = TypeAdapter(Annotated[int, Field(ge=1, le=10_000_000, title="members")])
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -110,17 +112,30 @@ def plan_cell(flat: Mapping[str, Any], where: str) -> Planned:
         raise MemregError(f"{where}: dataset must name a data set, as digits or cifar10")
     if "model" not in flat:
         raise MemregError(f"{where}: model must name a model, as vgg6 or resnet18")
-    design = {"kind": "subsets"}
+    design: dict[str, Any] = {"kind": "subsets"}
     design |= {DESIGN_KEYS[key]: value for key, value in flat.items() if key in DESIGN_KEYS}
+    if isinstance(design.get("neighbours"), str):
+        design["neighbours"] = read_neighbours(Path(design["neighbours"]))
     try:
         return Planned(
             flat["dataset"],
             Recipe(**{key: value for key, value in flat.items() if key in Recipe.model_fields}),
-            TypeAdapter(Design).validate_python(design),
+            TypeAdapter(GridDesign).validate_python(design),
             MEMBERS.validate_python(flat["members"]),
         )
     except ValidationError as error:
         raise MemregError(f"{where}: {first_error(error)}") from error
+
+
+def read_neighbours(path: Path) -> tuple[tuple[int, ...], ...]:
+    """Groups from a JSON file: a list of lists of training examples, no example twice."""
+    try:
+        return NEIGHBOURS.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise MemregError(
+            f"neighbours={path}: must be a JSON file with a list of lists of training examples in which no "
+            "example comes twice, or, on the command line, a cell"
+        ) from error
 
 
 def first_error(error: ValidationError) -> str:
@@ -130,7 +145,7 @@ def first_error(error: ValidationError) -> str:
         return f"design: must be {first['ctx']['expected_tags']}, not '{first['ctx']['tag']}'"
     field = ".".join(str(part) for part in first["loc"]) or "value"
     message = first["msg"].removeprefix("Value error, ").replace("Input s", "s")
-    return f"{field}: {message}, not {first['input']!r}"
+    return f"{field}: {message}, not {reprlib.repr(first['input'])}"
 
 
 def _product(entry: Mapping[str, Any]) -> list[dict[str, Any]]:

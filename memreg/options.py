@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -29,6 +29,8 @@ class Maybe(click.ParamType[Any]):
 
 
 TEXT, COUNT = Maybe(click.STRING), Maybe(click.IntRange(min=1))
+SEED = Maybe(click.IntRange(min=0, max=2**32 - 1))
+SHARE = Maybe(click.FloatRange(min=0, max=1, min_open=True))
 PATH = Maybe(click.Path(path_type=Path))
 
 RESOURCES = (
@@ -53,17 +55,27 @@ def resource_options(f: F) -> F:
 
 def cell_options(f: F) -> F:
     """Every field of a recipe and of a design, by its name."""
-    names = [*Recipe.model_fields, *DESIGN_KEYS]
+    return _texts(f, (*Recipe.model_fields, *DESIGN_KEYS))
+
+
+def recipe_options(f: F) -> F:
+    """Every field of a recipe but the model."""
+    return _texts(f, tuple(name for name in Recipe.model_fields if name != "model"))
+
+
+def _texts(f: F, names: Sequence[str]) -> F:
     for name in reversed(names):
         f = click.option(f"--{name.replace('_', '-')}", name, type=TEXT)(f)
     return f
 
 
-def given(values: dict[str, Any]) -> dict[str, Any]:
+CELL_FIELDS = ("dataset", *Recipe.model_fields, *DESIGN_KEYS)
+
+
+def given(values: dict[str, Any], names: Sequence[str] = CELL_FIELDS) -> dict[str, Any]:
     """The cell fields among a command's values that were given, read as YAML reads them."""
-    names = {"dataset", *Recipe.model_fields, *DESIGN_KEYS}
     return {
-        key: value if key in ("dataset", "model") else _yaml(value)
+        key: value if key in ("dataset", "model", "neighbours") else _yaml(value)
         for key, value in values.items()
         if key in names and value is not None
     }

@@ -1,7 +1,9 @@
 """The main path: grid -> cells -> members -> registry -> scores -> correlation."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pandas as pd
 from memreg import models, notes
 from memreg.analyses.correlation import Correlation, correlate, log_correlation
 from memreg.analyses.memorization import score_table
-from memreg.analyses.tallies import tally_shards
+from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.cell import Cell
 from memreg.data import Dataset, load
 from memreg.engines import Engine, Job, Resources
@@ -57,12 +59,52 @@ class _Training:
 
     writer: CellWriter
     item: Resolved
+    wanted: set[int]
     pending: list[Prediction] = field(default_factory=list)
     flushed: float = field(default_factory=time.monotonic)
 
     @property
     def missing(self) -> list[int]:
-        return [m for m in range(self.item.members) if m not in self.writer.members]
+        return sorted(self.wanted - self.writer.members)
+
+
+@dataclass
+class Study:
+    """An open study: its run, and its cells, which can be trained and then asked for more members."""
+
+    run: RunWriter
+    registry: Registry
+    _cells: list[_Training]
+    _engine: Engine
+    _resources: Resources
+    _reporter: Reporter
+
+    def train(self) -> None:
+        """Train and store what is missing, and score every cell that is then complete."""
+        self._reporter.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in self._cells])
+        train(self._cells, self._engine, self._resources, self._reporter)
+
+    def wanted(self, cell: Cell) -> frozenset[int]:
+        """Members that have been asked for: a cell may have more."""
+        return frozenset(self._find(cell).wanted)
+
+    def grow(self, cell: Cell, members: Iterable[int]) -> None:
+        """Ask for these members too; `train` trains them."""
+        found = self._find(cell)
+        found.wanted.update(members)
+        if found.missing:
+            found.writer.reopen()
+
+    def writer(self, cell: Cell) -> CellWriter:
+        """Of the run of one of the study's cells."""
+        return self._find(cell).writer
+
+    def _find(self, cell: Cell) -> _Training:
+        return next(c for c in self._cells if c.item.cell == cell)
+
+    def table(self) -> pd.DataFrame:
+        """As cells.parquet."""
+        return self.registry.rows(c.writer.run_id for c in self._cells)
 
 
 def resolve(
@@ -106,28 +148,46 @@ def run_study(
 ) -> Outcome:
     """Train what is missing of a grid, score every cell, correlate, and log it all.
 
-    Members that are safely stored are kept, whichever study trained them. Raises `MemregError` before
-    anything is written if the input is at fault.
+    Raises `MemregError` before anything is written if the input is at fault.
     """
     check_name(study, "study")
     resolved = resolve(grid.cells, data_dir)
+    with open_study(grid, resolved, study, engine, resources, reporter, tracking_uri) as opened:
+        opened.train()
+        run, table = opened.run, opened.table()
+        run.artifacts.put("cells.parquet", table.to_parquet)
+        scored = table["mean_score"].notna().sum() if "mean_score" in table else 0
+        correlation = correlate(opened.registry, run.run_id) if scored >= 3 else None
+        if correlation is not None:
+            log_correlation(run, correlation)
+        run.log(note=notes.study(study, grid, correlation))
+    return Outcome(run.run_id, run.experiment_id, table, correlation)
+
+
+@contextmanager
+def open_study(
+    grid: Grid,
+    resolved: Sequence[Resolved],
+    study: str,
+    engine: Engine,
+    resources: Resources,
+    reporter: Reporter,
+    tracking_uri: str | None = None,
+) -> Iterator[Study]:
+    """A study's run and its cells' runs, found or created.
+
+    Members that are safely stored are kept, whichever study trained them.
+    """
     store = Store(tracking_uri)
     run = store.open_run("study", study, {"memreg.study": study, "memreg.grid": grid.name})
     with ended(run):
         store.save_view(study, run)
         run.log(note=notes.study(study, grid))
-        cells = [_Training(_open(store, run, study, item, reporter), item) for item in resolved]
-        reporter.start([(c.item.cell, len(c.missing), c.item.members) for c in cells])
-        train(cells, engine, resources, reporter)
-        registry = Registry(tracking_uri)
-        table = registry.rows(c.writer.run_id for c in cells)
-        run.artifacts.put("cells.parquet", table.to_parquet)
-        scored = table["mean_score"].notna().sum() if "mean_score" in table else 0
-        correlation = correlate(registry, run.run_id) if scored >= 3 else None
-        if correlation is not None:
-            log_correlation(run, correlation)
-        run.log(note=notes.study(study, grid, correlation))
-    return Outcome(run.run_id, run.experiment_id, table, correlation)
+        cells = [
+            _Training(_open(store, run, study, item, reporter), item, set(range(item.members)))
+            for item in resolved
+        ]
+        yield Study(run, Registry(tracking_uri), cells, engine, resources, reporter)
 
 
 def train(cells: Sequence[_Training], engine: Engine, resources: Resources, reporter: Reporter) -> None:
@@ -135,6 +195,7 @@ def train(cells: Sequence[_Training], engine: Engine, resources: Resources, repo
     by_hash = {c.item.cell.hash: c for c in cells}
     datasets = {c.item.cell.dataset_fingerprint: c.item.dataset for c in cells if c.missing}
     jobs = [Job(c.item.cell, m) for c in cells for m in c.missing]
+    left = Counter(job.cell.hash for job in jobs)
     unfinished = {h: c for h, c in by_hash.items() if c.missing or not c.writer.complete}
     try:
         for c in [c for c in unfinished.values() if not c.missing]:
@@ -144,7 +205,8 @@ def train(cells: Sequence[_Training], engine: Engine, resources: Resources, repo
             c = by_hash[job.cell.hash]
             c.pending.append(prediction)
             reporter.advance(job.cell)
-            complete = len(c.missing) == len(c.pending)
+            left[job.cell.hash] -= 1
+            complete = left[job.cell.hash] == 0
             late = time.monotonic() - c.flushed > FLUSH_SECONDS
             if complete or late or len(c.pending) >= FLUSH_MEMBERS:
                 _flush(c)
@@ -202,11 +264,9 @@ def _finish(c: _Training, reporter: Reporter) -> None:
     writer, cell = c.writer, c.item.cell
     labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
     _complete_series(writer, labels)
-    shards = read_shards(
-        writer.artifacts, cell.hash, cell.dataset_fingerprint, ("member", "included", "predicted")
-    )
-    sums = tally_shards(shards, labels, cell.design)
-    table = score_table(sums, c.item.dataset.train_labels)
+    shards = read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint, COLUMNS)
+    sums = tally_shards(shards, labels)
+    table = score_table(sums.total, c.item.dataset.train_labels)
     writer.artifacts.put("scores.parquet", table.to_parquet)
     metrics = summarise(sums)
     metrics["diverged"] = len(writer.members) - metrics["members"]
@@ -216,6 +276,7 @@ def _finish(c: _Training, reporter: Reporter) -> None:
         tags={"memreg.status": "complete"},
         note=notes.cell(cell, c.item.parameters, metrics),
     )
+    writer.complete = True
     writer.end("FINISHED")
     reporter.finish(cell, metrics)
 

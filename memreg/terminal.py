@@ -129,6 +129,11 @@ def show_cells(table: pd.DataFrame) -> None:
     console().print(shown)
 
 
+def say(text: str) -> None:
+    """A paragraph."""
+    console().print("\n" + text, markup=False, highlight=False, soft_wrap=True)
+
+
 def ui_hint(tracking_uri: str, experiment_id: str, study: str) -> str:
     """How to see a study's cells in the MLflow UI: flat, sorted by test accuracy; as a table, as charts."""
     served = tracking_uri.startswith("http")

@@ -1,7 +1,12 @@
 """A study small enough for tests: four cells of real digits, trained for a few seconds."""
 
+import signal
+import sys
 from pathlib import Path
 
+import pytest
+
+from memreg import options
 from memreg.engines import Resources, engine
 from memreg.grid import Grid, parse_grid
 from memreg.prediction import Predictions
@@ -51,3 +56,16 @@ def same_bits(a: Predictions, b: Predictions) -> None:
         x, y = getattr(a, name), getattr(b, name)
         assert x.dtype == y.dtype
         assert x.tobytes() == y.tobytes(), name
+
+
+def program(monkeypatch, capsys, command, *arguments):
+    """What a command prints, run in this process as a program."""
+    monkeypatch.setattr(sys, "argv", ["program", *arguments])
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with pytest.raises(SystemExit) as exit_:
+        options.run(command)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    out, err = capsys.readouterr()
+    assert exit_.value.code == 0, err
+    return out

@@ -1,20 +1,17 @@
 """Entry points that train nothing, and commands, as people run them on a finished study."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import mlflow
 import pandas as pd
-import pytest
 from sklearn.metrics import roc_auc_score
-from studies import run, tiny, uri
+from studies import program, run, tiny, uri
 
 from analysis.correlation import correlation
 from analysis.memorization import memorization
-from memreg import options
 from memreg.cli import memreg
 from memreg.registry import Registry
 
@@ -42,19 +39,6 @@ def test_correlation_of_several_studies_together(done):
     figures = {f.path for f in client.list_artifacts(run_.info.run_id, "figures")}
     assert {f"figures/{name}.png" for name in ("correlation", "thresholds", "identity")} <= figures
     client.delete_run(run_.info.run_id)
-
-
-def program(monkeypatch, capsys, command, *arguments):
-    """What a command prints, run in this process as a program."""
-    monkeypatch.setattr(sys, "argv", ["program", *arguments])
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with pytest.raises(SystemExit) as exit_:
-        options.run(command)
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    out, err = capsys.readouterr()
-    assert exit_.value.code == 0, err
-    return out
 
 
 def test_analyses_recompute_from_the_registry_alone(done, monkeypatch, capsys):

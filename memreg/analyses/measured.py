@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from memreg.analyses.tallies import tally_shards
+from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.estimators.bootstrap import covariance, interval, replicates, subsamples
 from memreg.estimators.counts import Floats, Tally
 from memreg.estimators.summary import STATISTICS, summarise
 from memreg.registry import Registry
 from memreg.registry.reader import labels
 
-COLUMNS = ("member", "included", "predicted")
 KEYS = ("test_accuracy", "included_accuracy", "gap", *STATISTICS)
 DRAWS = 50  # subsets of the members, for r at fewer of them
 
@@ -53,7 +52,9 @@ def measure(registry: Registry, table: pd.DataFrame) -> Measured:
         index=False
     ):
         examples = registry.examples(run_id)
-        sums = tally_shards(registry.shards(run_id, COLUMNS), labels(examples), registry.cell(run_id).design)
+        sums = tally_shards(
+            registry.shards(run_id, COLUMNS), labels(examples), registry.cell(run_id).design.block
+        )
         metrics = summarise(sums)
         metrics["gap"] = metrics["included_accuracy"] - metrics["excluded_accuracy"]
         resampled, n = replicates(sums), len(sums.block)

@@ -4,15 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from memreg import figures
-from memreg.analyses.tallies import tally_shards
+from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.cell import Cell
-from memreg.estimators.counts import Tally
+from memreg.estimators.counts import Counts
+from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.scores import scores
-from memreg.estimators.summary import summarise
+from memreg.estimators.summary import summarise, summarise_scores
 from memreg.registry import Registry, RunWriter
-from memreg.registry.reader import labels
+from memreg.registry.reader import labels, scores_name
+
+SET = "memorized_set/0.25"
 
 
 @dataclass(frozen=True)
@@ -21,39 +25,59 @@ class Memorization:
     scores: pd.DataFrame
     """As scores.parquet."""
     metrics: dict[str, float]
+    """Those of a cell; and `memorized_set/0.25`, the share of examples whose score is above 0.25 with a false
+    discovery rate of 5 %, where the scores have counts."""
+    estimator: str | None = None
+    """None is Feldman & Zhang's."""
 
     def in_words(self) -> str:
         m = self.metrics
+        by = f", by {self.estimator}" if self.estimator else ""
         return (
-            f"{self.cell.recipe.model} on {self.cell.dataset}, {m['members']:.0f} members: mean score "
+            f"{self.cell.recipe.model} on {self.cell.dataset}, {m['members']:.0f} members{by}: mean score "
             f"{m['mean_score']:.4f}, {m['memorized_fraction/0.25']:.2%} of {len(self.scores):,} training "
             f"examples score 0.25 or more, {m['memorized_fraction/0.75']:.2%} score 0.75 or more; "
             f"median width of the 95 % intervals {np.nanmedian(self.scores.high - self.scores.low):.2f}."
         )
 
 
-def score_table(sums: Tally, train_labels: "np.ndarray") -> pd.DataFrame:
-    """scores.parquet from a cell's tally; train_labels: [n_train]."""
-    table = scores(sums.total)
+def score_table(counts: Counts, train_labels: NDArray[np.int64]) -> pd.DataFrame:
+    """scores.parquet from counts; train_labels: [n_train]."""
+    table = scores(counts)
     table.insert(0, "example", np.arange(len(table)))
     table.insert(1, "label", train_labels)
     return table
 
 
 def rescore(registry: Registry, cell: str) -> Memorization:
-    """Scores and aggregates of a stored cell, from its predictions alone."""
+    """Feldman & Zhang's scores and aggregates of a stored cell, from its predictions alone."""
     run_id = registry.cell_run(cell).info.run_id
     what = registry.cell(run_id)
     examples = registry.examples(run_id)
-    shards = registry.shards(run_id, ("member", "included", "predicted"))
-    sums = tally_shards(shards, labels(examples), what.design)
+    sums = tally_shards(registry.shards(run_id, COLUMNS), labels(examples))
     train_labels = examples.loc[examples["split"] == "train", "label"].to_numpy()
-    return Memorization(what, score_table(sums, train_labels), summarise(sums))
+    table = score_table(sums.total, train_labels)
+    return Memorization(what, table, summarise(sums) | _in_set(table))
+
+
+def with_scores(result: Memorization, estimator: str, table: pd.DataFrame) -> Memorization:
+    """The same cell by another estimator; `fallback` is the share of examples for which that fell back."""
+    metrics = result.metrics | summarise_scores(table["score"].to_numpy())
+    metrics.pop(SET)
+    if "included_count" in table:
+        metrics |= _in_set(table)
+    if "fallback" in table:
+        metrics["fallback"] = float(table["fallback"].mean())
+    return Memorization(result.cell, table, metrics, estimator)
+
+
+def _in_set(table: pd.DataFrame) -> dict[str, float]:
+    return {SET: float(memorized_set(table, 0.25).mean())}
 
 
 def log_memorization(run: RunWriter, result: Memorization) -> None:
-    """scores.parquet, figures/scores.png and the cell's aggregates."""
+    """The scores under their estimator's name, figures/scores.png and the cell's aggregates."""
     run.log(metrics=result.metrics, note=result.in_words())
-    run.artifacts.put("scores.parquet", result.scores.to_parquet)
+    run.artifacts.put(scores_name(result.estimator), result.scores.to_parquet)
     figure = figures.score_distribution(result.scores, f"{result.cell.recipe.model} on {result.cell.dataset}")
     run.artifacts.put("figures/scores.png", lambda path: figures.save(figure, path))

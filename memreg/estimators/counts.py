@@ -99,22 +99,36 @@ def tally(included: Mask, correct: Mask, block: Numbers) -> Tally:
     """
     numbers, inverse = np.unique(block, return_inverse=True)
     on_train = correct[:, : included.shape[1]]
-    test_accuracy = correct[:, included.shape[1] :].mean(1)
+    on_test = correct[:, included.shape[1] :]
+    test_accuracy = np.count_nonzero(on_test, axis=1) / np.maximum(1, on_test.shape[1])
+    rows = [np.flatnonzero(inverse == i) for i in range(len(numbers))]
+    members = np.bincount(inverse, minlength=len(numbers))
 
     def by_block(values: Mask) -> Numbers:
-        return np.stack([values[inverse == i].sum(0, dtype=np.int32) for i in range(len(numbers))])
+        sums = np.zeros((len(rows), values.shape[1]), np.int32)
+        for i, mine in enumerate(rows):
+            own = values if len(rows) == 1 else values[mine]
+            for first in range(0, len(own), 255):  # as many as a byte can count
+                sums[i] += np.add.reduce(own[first : first + 255].view(np.uint8), axis=0, dtype=np.uint8)
+        return sums
 
+    inside, right, both = map(by_block, (included, on_train, included & on_train))
+    counts = Counts(inside, both, members.astype(np.int32)[:, None] - inside, right - both)
     return Tally(
         numbers,
-        np.bincount(inverse, minlength=len(numbers)),
-        Counts(
-            by_block(included),
-            by_block(included & on_train),
-            by_block(~included),
-            by_block(~included & on_train),
-        ),
+        members,
+        counts,
         np.bincount(inverse, weights=test_accuracy, minlength=len(numbers)).astype(float),
     )
+
+
+def half(block: Any) -> Any:
+    """0 or 1: the half of a cell's members that a block belongs to (elementwise for arrays).
+
+    What is chosen on one half and estimated on the other is not chosen for its noise. Members keep their
+    half when a cell grows.
+    """
+    return block % 2
 
 
 def _ratio(numerator: Numbers, denominator: Numbers) -> Floats:

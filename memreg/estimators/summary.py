@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from memreg.estimators.counts import Tally
+from memreg.estimators.counts import Floats, Tally
 from memreg.estimators.scores import THRESHOLDS, memorized_fraction
 
 
@@ -28,6 +28,13 @@ def summarise(tally: Tally) -> dict[str, float]:
         "test_accuracy": float(tally.test_correct.sum() / members),
         "included_accuracy": _share(counts.included_correct.sum(), counts.included.sum()),
         "excluded_accuracy": _share(counts.excluded_correct.sum(), counts.excluded.sum()),
+        **summarise_scores(score),
+    }
+
+
+def summarise_scores(score: Floats) -> dict[str, float]:
+    """`mean_score` and memorized fractions, by whatever estimator; score: [n_train], NaN for none."""
+    return {
         "mean_score": float(np.nanmean(score)) if not np.isnan(score).all() else float("nan"),
         **{fraction_key(t): memorized_fraction(score, t) for t in THRESHOLDS},
     }

@@ -60,13 +60,13 @@ class Artifacts:
         return path
 
     def names(self, folder: str, suffix: str) -> list[str]:
-        """Artifact paths of the files in `folder` that end in `suffix`, sorted."""
+        """Artifact paths of the files in `folder` ("" for the top) that end in `suffix`, sorted."""
         if self._root is not None:
             found = [p.name for p in (self._root / folder).glob(f"[!.]*{suffix}")]
         else:
-            listed = self._client.list_artifacts(self._run_id, folder)
+            listed = self._client.list_artifacts(self._run_id, folder or None)
             found = [PurePosixPath(f.path).name for f in listed if f.path.endswith(suffix)]
-        return sorted(f"{folder}/{name}" for name in found)
+        return sorted(f"{folder}/{name}" if folder else name for name in found)
 
     def set_aside(self, name: str) -> None:
         """Take a damaged file out of the way: renamed in a local store, deleted in a remote one."""

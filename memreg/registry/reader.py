@@ -99,9 +99,19 @@ class Registry:
         """`split`, `example`, `label`, and where known `clean_label` and `group`: N rows, training first."""
         return pd.read_parquet(self._of(self.cell_run(cell)).get("examples.parquet"))
 
-    def scores(self, cell: str) -> pd.DataFrame:
-        """One row per training example; the columns are those of scores.parquet."""
-        return pd.read_parquet(self._of(self.cell_run(cell)).get("scores.parquet"))
+    def scores(self, cell: str, estimator: str | None = None) -> pd.DataFrame:
+        """One row per training example; the columns are those of scores.parquet.
+
+        estimator: `peers`, `extrapolation` or `leave_one_out`, once `-e memorization` has computed it.
+        """
+        name = scores_name(estimator)
+        artifacts = self._of(self.cell_run(cell))
+        if estimator is not None and name not in artifacts.names("", ".parquet"):
+            raise MemregError(
+                f"cell {cell} has no {name}: `mlflow run . -e memorization -P cell={cell} "
+                f"-P estimator={estimator}` computes it, if there is such an estimator"
+            )
+        return pd.read_parquet(artifacts.get(name))
 
     def shards(self, cell: str, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, NDArray[Any]]]:
         """Prediction shards one at a time: arrays by column name, a row per member."""
@@ -140,6 +150,11 @@ def _plain(text: str) -> str:
     if "'" in text or "%" in text:
         raise MemregError(f"{text!r} names nothing in a registry: no quotes or percent signs")
     return text
+
+
+def scores_name(estimator: str | None) -> str:
+    """The artifact that an estimator's scores are kept in."""
+    return f"scores-{estimator}.parquet" if estimator else "scores.parquet"
 
 
 def labels(examples: pd.DataFrame) -> NDArray[np.int64]:

@@ -157,6 +157,10 @@ class Store:
         run = self.client.create_run(self.experiment_id, tags=self._context | own, run_name=name)
         return RunWriter(self.client, run)
 
+    def run(self, run_id: str) -> RunWriter:
+        """A run that exists, to add to it."""
+        return RunWriter(self.client, self.client.get_run(run_id))
+
     def save_view(self, study: str, run: RunWriter) -> None:
         """The study's cells as a saved view of the UI; a newer study of the same name takes its place."""
         key, value = view_tag(study, run.run_id)

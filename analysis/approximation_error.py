@@ -1,0 +1,34 @@
+"""`mlflow run . -e approximation_error`: estimates of memorization scores against leave-one-out's."""
+
+from pathlib import Path
+
+import click
+
+from memreg import figures, options, terminal
+from memreg.analyses.approximation import approximation_error, log_approximation_error
+from memreg.analyses.subpopulations import subpopulations
+from memreg.errors import MemregError
+from memreg.registry import Registry, Store
+from memreg.registry.store import ended
+
+
+@click.command(name="approximation_error")
+@click.option("--subset-cell", required=True, help="CELL[:ESTIMATOR], and more after commas.")
+@click.option("--loo-cell", required=True, help="A cell of `-e leave_one_out`.")
+@click.option("--data-dir", type=options.PATH, help="Default: MEMREG_DATA_DIR, else ./data.")
+def approximation(subset_cell: str, loo_cell: str, data_dir: Path | None) -> None:
+    registry = Registry()
+    result = approximation_error(registry, subset_cell, loo_cell)
+    with ended(Store().open_run("analysis", f"approximation error of {subset_cell}"[:200], {})) as run:
+        log_approximation_error(run, result)
+        try:
+            figure = subpopulations(registry, result, data_dir)
+        except MemregError as error:
+            terminal.say(f"figures/subpopulations.png is left out: {error}")
+        else:
+            run.artifacts.put("figures/subpopulations.png", lambda path: figures.save(figure, path))
+    terminal.say(result.in_words())
+
+
+if __name__ == "__main__":
+    options.run(approximation)

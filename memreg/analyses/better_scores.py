@@ -1,0 +1,107 @@
+"""Scores closer to leave-one-out's than Feldman & Zhang's, from members that are stored already."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from memreg.analyses.leave_one_out import truth_scores
+from memreg.analyses.members import Members, read_members
+from memreg.analyses.memorization import score_table
+from memreg.analyses.neighbours import neighbours_of
+from memreg.analyses.tallies import COLUMNS, tally_shards
+from memreg.design import Spread, Subsets
+from memreg.errors import MemregError
+from memreg.estimators.coinfluence import find_peers, peers_in_groups
+from memreg.estimators.counts import half
+from memreg.estimators.extrapolation import extrapolate
+from memreg.estimators.peers import peer_conditioned
+from memreg.registry import Registry
+from memreg.registry.reader import labels
+
+
+def peer_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
+    """The peer-conditioned score, with `peers`, `conditioned` and `fallback` behind scores.parquet's columns.
+
+    Peers are found by co-influence in either half of the members, and used in the other; or they are
+    known: `neighbours` is `groups` (of a planted data set), another cell, or a JSON file.
+    """
+    members = read_members(registry, cell)
+    second = half(members.block) == 1
+    if second.all() or not second.any():
+        raise MemregError(f"cell {cell} has one block of members: finding peers takes two halves, train more")
+    if neighbours is None:
+        peers = _found(members, ~second), _found(members, second)
+    else:
+        peers = (_known(registry, cell, neighbours, len(members.labels)),) * 2
+    found = peer_conditioned(members.included, members.correct_train, second, peers)
+    table = score_table(found.counts, members.labels)
+    return table.assign(peers=found.peers, conditioned=found.conditioned, fallback=found.fallback)
+
+
+def extrapolated_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
+    """Scores carried to n-1 from all cells that differ from this one in r alone."""
+    if neighbours is not None:
+        raise MemregError("extrapolation uses no neighbours: leave them out")
+    own = registry.cell(cell)
+    if not isinstance(own.design, Subsets | Spread):
+        raise MemregError(
+            f"cell {cell} is of design {own.design.kind}: extrapolation takes subsets or spread"
+        )
+    counts = {}
+    for other in registry.cells().query("dataset == @own.dataset and design == @own.design.kind")["cell"]:
+        what = registry.cell(other)
+        design = what.design
+        if not isinstance(design, Subsets | Spread):
+            continue
+        if what == own.with_design(own.design.model_copy(update={"r": design.r})):
+            shards = registry.shards(other, COLUMNS)
+            counts[design.r] = tally_shards(shards, labels(registry.examples(other))).total
+    if len(counts) < 2:
+        raise MemregError(
+            f"cell {cell} has no sibling that differs in r alone: extrapolation takes two values of r and "
+            "better four, as 0.5, 0.7, 0.9 and 0.97"
+        )
+    rs = sorted(counts)
+    table = extrapolate(rs, [counts[r] for r in rs])
+    examples = registry.examples(cell)
+    table.insert(0, "example", np.arange(len(table)))
+    table.insert(1, "label", examples.loc[examples["split"] == "train", "label"].to_numpy())
+    return table
+
+
+def leave_one_out_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
+    """Equation 1 for the targets of a leave-out cell."""
+    if neighbours is not None:
+        raise MemregError("leave_one_out uses no neighbours: leave them out")
+    return truth_scores(registry, cell)
+
+
+ESTIMATORS: dict[str, Callable[[Registry, str, str | None], pd.DataFrame]] = {
+    "peers": peer_scores,
+    "extrapolation": extrapolated_scores,
+    "leave_one_out": leave_one_out_scores,
+}
+"""By the name that `scores-<name>.parquet` has."""
+
+
+def scores_by(estimator: str, registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
+    """A row per training example: `example`, `label`, `score`, `standard_error`, `low`, `high`, and more."""
+    if estimator not in ESTIMATORS:
+        raise MemregError(f"unknown estimator '{estimator}': one of {', '.join(ESTIMATORS)}")
+    return ESTIMATORS[estimator](registry, cell, neighbours)
+
+
+def _found(members: Members, rows: np.ndarray) -> csr_array:
+    return find_peers(members.included[rows], members.correct_train[rows], members.labels)
+
+
+def _known(registry: Registry, cell: str, neighbours: str, n: int) -> csr_array:
+    if neighbours != "groups":
+        return peers_in_groups(neighbours_of(neighbours, registry), n)
+    examples = registry.examples(cell)
+    if "group" not in examples:
+        raise MemregError(f"neighbours=groups: cell {cell} has no planted sub-populations")
+    planted = examples[(examples["split"] == "train") & (examples["group"] >= 0)]
+    return peers_in_groups(planted.groupby("group")["example"].apply(list), n)

@@ -1,0 +1,22 @@
+"""Which examples belong together: as found in a cell's members, or as given in a file."""
+
+from pathlib import Path
+
+from memreg.analyses.members import read_members
+from memreg.errors import MemregError
+from memreg.estimators.coinfluence import find_peers, neighbours
+from memreg.grid import read_neighbours
+from memreg.registry import Registry
+
+
+def neighbours_of(text: str, registry: Registry) -> tuple[tuple[int, ...], ...]:
+    """Groups by name: those that co-influence finds in a cell's members, or a JSON file's."""
+    if Path(text).is_file() or text.endswith(".json"):
+        return read_neighbours(Path(text))
+    m = read_members(registry, text)
+    if m.included.all(0).any():
+        raise MemregError(
+            f"cell {text} never leaves out some of its examples: who their neighbours are is seen in a cell "
+            "of design subsets"
+        )
+    return neighbours(find_peers(m.included, m.correct_train, m.labels))

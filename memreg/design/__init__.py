@@ -1,0 +1,32 @@
+"""Which training examples each network sees.
+
+A design answers two questions about member i of a data set with n training examples: which are
+included, and which seed it has. Both follow from (design seed, i) alone, so members can be added
+later, in any order, on any machine.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from memreg.design.base import Neighbours
+from memreg.design.leave_out import All, Fixed, LeaveGroupOut, LeaveOneOut
+from memreg.design.subsets import Spread, Subsets
+
+GridDesign = Annotated[Subsets | Spread | All, Field(discriminator="kind")]
+"""What a grid may ask for."""
+LeaveOut = LeaveOneOut | LeaveGroupOut
+Design = Annotated[Subsets | Spread | All | Fixed | LeaveOneOut | LeaveGroupOut, Field(discriminator="kind")]
+
+__all__ = [
+    "All",
+    "Design",
+    "Fixed",
+    "GridDesign",
+    "LeaveGroupOut",
+    "LeaveOneOut",
+    "LeaveOut",
+    "Neighbours",
+    "Spread",
+    "Subsets",
+]

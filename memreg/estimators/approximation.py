@@ -1,0 +1,137 @@
+"""How far an estimate of memorization scores is from leave-one-out's (section 4.2), beside noise alone.
+
+Both are frames with the columns of `scores`, of the same targets in the same order. Both have noise, so
+even an estimate of the very same quantity is not within 5 % of the truth for every target: each figure
+comes with its value under that hypothesis.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
+
+from memreg.estimators.counts import Floats
+from memreg.estimators.scores import THRESHOLDS
+
+CLOSE = 0.05
+"""The paper's "within 5 % error"."""
+DRAWS = 400
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An estimate against the truth."""
+
+    metrics: dict[str, float]
+    """`targets`; `within_0.05` (share of targets), `mean_error` (signed: above 0 is overestimation),
+    `mean_absolute_error`, `largest_error`; the first three with `_low` and `_high` (95 %, over targets),
+    all four with `_noise`: their mean if estimate and truth differed by noise alone."""
+    thresholds: pd.DataFrame
+    """A row per threshold: `marked` and `memorized` (targets with estimate, with truth >= threshold),
+    `false_positives` (share of the marked that are not memorized), `false_negatives` (share of the
+    memorized that are not marked), both with `_low`, `_high` and `_noise`."""
+
+
+def compare(estimate: pd.DataFrame, truth: pd.DataFrame, seed: int = 0) -> Comparison:
+    """Figures of section 4.2 for an estimate. Targets without a score are left out."""
+    known = (estimate["score"].notna() & truth["score"].notna()).to_numpy()
+    estimate, truth = estimate[known], truth[known]
+    a, b = estimate["score"].to_numpy(), truth["score"].to_numpy()
+    rng = np.random.default_rng(seed)
+    noisy, noisy_truth = _drawn(estimate, truth, rng), _drawn(truth, truth, rng)
+    metrics = {"targets": float(len(a))}
+    observed, noise = _errors(a, b), _errors(noisy, noisy_truth)
+    for key, values in observed.items():
+        metrics[key], metrics[f"{key}_noise"] = float(values), float(np.mean(noise[key]))
+    within = round(metrics["within_0.05"] * len(a))
+    metrics["within_0.05_low"], metrics["within_0.05_high"] = proportion_confint(
+        within, len(a), method="wilson"
+    )
+    for key, values in (("mean_error", a - b), ("mean_absolute_error", np.abs(a - b))):
+        metrics[f"{key}_low"], metrics[f"{key}_high"] = mean_interval(values)
+    rows = [{**_at(a, b, threshold), **_noise_at(noisy, noisy_truth, threshold)} for threshold in THRESHOLDS]
+    return Comparison(metrics, pd.DataFrame(rows))
+
+
+def mean_interval(values: Floats) -> tuple[float, float]:
+    """95 % interval of a mean of independent values, by Student's t; NaN for fewer than two."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def by_size(error: Floats, size: NDArray[np.int64], group: NDArray[np.int64]) -> pd.DataFrame:
+    """Errors by the size of the target's sub-population, ascending: `size`, `targets`, `groups`, `mean_error`
+    and `mean_absolute_error` with `_low` and `_high`.
+
+    Targets of one sub-population share its pattern and label: intervals are those of a mean of group means.
+    error, size, group: [targets]; size 0 is for ordinary examples, each of which is its own group.
+    """
+    frame = pd.DataFrame({"size": size, "mean_error": error, "mean_absolute_error": np.abs(error)})
+    frame["group"] = np.where(size > 0, group, -1 - np.arange(len(group)))
+    rows = []
+    for own, part in frame.groupby("size"):
+        means = part.groupby("group")[["mean_error", "mean_absolute_error"]].mean()
+        row = {"size": own, "targets": len(part), "groups": len(means)}
+        for key in means.columns:
+            low, high = mean_interval(means[key].to_numpy())
+            row |= {key: means[key].mean(), f"{key}_low": low, f"{key}_high": high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _errors(a: Floats, b: Floats) -> dict[str, Floats]:
+    error = a - b
+    return {
+        "within_0.05": (np.abs(error) <= CLOSE + 1e-9).mean(-1),
+        "mean_error": error.mean(-1),
+        "mean_absolute_error": np.abs(error).mean(-1),
+        "largest_error": np.abs(error).max(-1),
+    }
+
+
+def _at(a: Floats, b: Floats, threshold: float) -> dict[str, float]:
+    marked, memorized = (scores >= threshold - 1e-9 for scores in (a, b))
+    row: dict[str, float] = {
+        "threshold": threshold,
+        "marked": int(marked.sum()),
+        "memorized": int(memorized.sum()),
+    }
+    for key, of, wrong in (("false_positives", marked, ~memorized), ("false_negatives", memorized, ~marked)):
+        count, errors = int(of.sum()), int((of & wrong).sum())
+        low, high = proportion_confint(errors, count, method="wilson") if count else (np.nan, np.nan)
+        row |= {key: errors / count if count else np.nan, f"{key}_low": low, f"{key}_high": high}
+    return row
+
+
+def _noise_at(a: Floats, b: Floats, threshold: float) -> dict[str, float]:
+    marked, memorized = (scores >= threshold - 1e-9 for scores in (a, b))
+    with np.errstate(invalid="ignore"):
+        return {
+            "false_positives_noise": float((marked & ~memorized).sum() / marked.sum()),
+            "false_negatives_noise": float((memorized & ~marked).sum() / memorized.sum()),
+        }
+
+
+def _drawn(like: pd.DataFrame, truth: pd.DataFrame, rng: np.random.Generator) -> Floats:
+    """Scores as noisy as those of `like`, about those of `truth`, shape [DRAWS, targets].
+
+    Binomial where `like` has counts, from the truth's proportions with half an observation of either
+    kind added (Jeffreys), so that 0 and 1 are not certain; normal otherwise.
+    """
+    shape = (DRAWS, len(truth))
+    if "included_count" not in like:
+        return rng.normal(truth["score"], like["standard_error"], shape)
+    p = {}
+    for side in ("included", "excluded"):
+        count = truth[f"{side}_count"]
+        p[side] = (truth[f"{side}_accuracy"] * count + 0.5) / (count + 1)
+    draws: Floats = (
+        rng.binomial(like["included_count"], p["included"], shape) / like["included_count"].to_numpy()
+        - rng.binomial(like["excluded_count"], p["excluded"], shape) / like["excluded_count"].to_numpy()
+    )
+    return draws

@@ -1,0 +1,90 @@
+"""Which examples learn from each other, from members that exist.
+
+If the members that left out i get it right more often when they saw j, then j teaches what i needs: j is
+a peer of i. Feldman & Zhang's estimate errs where peers are left out together (section 4.2 of the paper), so
+whoever knows the peers can condition on them, or keep them apart in a new design.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.stats import norm
+
+from memreg.estimators.counts import Floats, Mask, Numbers
+from memreg.estimators.products import together
+
+FALSE_PEERS = 0.02
+"""Expected number of false peers of an example, for each direction of evidence."""
+CHUNK = 2048  # examples of a class that are compared with each other at once
+
+
+@dataclass(frozen=True)
+class CoInfluence:
+    """What including example j does to example i while i itself is left out, shapes [len(i), len(j)]."""
+
+    effect: Floats
+    """Pr[i right | i out, j in] - Pr[i right | i out, j out]; NaN where j is always in, or always out."""
+    evidence: Floats
+    """The correlation of the two among members that exclude i, times the root of their number: about
+    standard normal where j does not matter; 0 where undefined. Skewed to the right where few members
+    exclude j, or few get i wrong."""
+
+
+def co_influence(included: Mask, correct: Mask, i: Numbers, j: Numbers) -> CoInfluence:
+    """included, correct: [members, n_train]; i, j: indices of training examples."""
+    out = ~included[:, i]
+    right = out & correct[:, i]
+    inside = included[:, j]
+    count, hits = out.sum(0)[:, None], right.sum(0)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p, q = hits / count, together(out, inside) / count
+        covariance = together(right, inside) / count - p * q
+        z = covariance * np.sqrt(count / (p * (1 - p) * q * (1 - q)))
+        effect = covariance / (q * (1 - q))
+    return CoInfluence(effect, np.where(np.isfinite(z) & (i[:, None] != j), z, 0))
+
+
+def find_peers(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> csr_array:
+    """Row i: the peers of example i, with the strength of the evidence; shape [n_train, n_train], sparse.
+
+    The strength is the evidence that j acts on i or, since peers usually teach each other, the sum of both
+    directions over the root of 2, whichever is larger. Peers are of the same label (two classes rarely teach
+    each other), and stronger than the quantile that `FALSE_PEERS` sets for a class of this size.
+    """
+    rows, columns, values = [], [], []
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        threshold = norm.isf(FALSE_PEERS / len(own))
+        pieces = np.array_split(own, -(-len(own) // CHUNK))
+        for i in pieces:
+            for j in pieces:
+                there = co_influence(included, correct, i, j).evidence
+                back = there if i is j else co_influence(included, correct, j, i).evidence
+                strength = np.maximum(there, (there + back.T) / np.sqrt(2))
+                a, b = np.nonzero(strength > threshold)
+                rows.append(i[a])
+                columns.append(j[b])
+                values.append(strength[a, b])
+    index = (np.concatenate(rows), np.concatenate(columns))
+    return csr_array(coo_array((np.concatenate(values), index), shape=(len(labels), len(labels))))
+
+
+def peers_in_groups(groups: Iterable[Sequence[int]], n: int) -> csr_array:
+    """Peers by known groups: everyone else in an example's group; shape [n, n], sparse."""
+    pairs = [pair for group in groups for pair in itertools.permutations(group, 2)]
+    i, j = np.array(pairs, np.int64).reshape(-1, 2).T
+    return csr_array(coo_array((np.ones(len(pairs)), (i, j)), shape=(n, n)))
+
+
+def neighbours(peers: csr_array) -> tuple[tuple[int, ...], ...]:
+    """Groups of examples that are linked by peerhood, of two and more, as designs want them."""
+    count, group = connected_components(peers, directed=False)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group, minlength=count))
+    parts = np.split(order, ends[:-1])
+    return tuple(tuple(part.tolist()) for part in parts if len(part) > 1)

@@ -1,0 +1,117 @@
+"""Estimates against leave-one-out: figures by hand, and what noise alone would give."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from memreg.estimators.approximation import by_size, compare, mean_interval
+from memreg.estimators.counts import Counts
+from memreg.estimators.memorized_set import memorized_set
+from memreg.estimators.outliers import spp_by_error, spp_sums
+from memreg.estimators.scores import scores
+
+
+def drawn(p1, p0, n1, n0, seed):
+    """Scores from n1 and n0 members with these probabilities."""
+    rng, shape = np.random.default_rng(seed), np.shape(p1)
+    return scores(Counts(np.full(shape, n1), rng.binomial(n1, p1), np.full(shape, n0), rng.binomial(n0, p0)))
+
+
+def exact(values):
+    values = np.asarray(values, float)
+    return pd.DataFrame({"score": values, "standard_error": np.full(len(values), 1e-9)})
+
+
+def test_figures_by_hand():
+    estimate, truth = exact([0.9, 0.5, 0.30, 0.1, np.nan]), exact([0.9, 0.2, 0.26, 0.3, 0.5])
+    found = compare(estimate, truth)
+    m = found.metrics
+    assert m["targets"] == 4
+    assert m["within_0.05"] == 0.5
+    assert m["mean_error"] == pytest.approx((0 + 0.3 + 0.04 - 0.2) / 4)
+    assert m["mean_absolute_error"] == pytest.approx((0 + 0.3 + 0.04 + 0.2) / 4)
+    assert m["largest_error"] == pytest.approx(0.3)
+    assert m["within_0.05_noise"] == 1
+    quarter = found.thresholds.set_index("threshold").loc[0.25]
+    assert quarter["marked"] == 3
+    assert quarter["memorized"] == 3
+    assert quarter["false_positives"] == pytest.approx(1 / 3)
+    assert quarter["false_negatives"] == pytest.approx(1 / 3)
+    assert quarter["false_positives_noise"] == 0
+    high = found.thresholds.set_index("threshold").loc[0.95]
+    assert np.isnan(high["false_positives"])
+
+
+def test_an_estimate_of_the_truth_itself_has_the_errors_that_noise_alone_is_said_to_give():
+    rng = np.random.default_rng(0)
+    p1, p0 = np.full(3000, 0.99), rng.uniform(0, 1, 3000)
+    found = compare(drawn(p1, p0, 700, 300, 1), drawn(p1, p0, 400, 100, 2))
+    for key in ("within_0.05", "mean_absolute_error"):
+        assert found.metrics[key] == pytest.approx(found.metrics[f"{key}_noise"], rel=0.1)
+    assert found.metrics["mean_error_low"] < 0 < found.metrics["mean_error_high"]
+    row = found.thresholds.set_index("threshold").loc[0.45]
+    assert row["false_positives"] == pytest.approx(row["false_positives_noise"], abs=0.02)
+    assert row["false_negatives"] == pytest.approx(row["false_negatives_noise"], abs=0.02)
+
+
+def test_a_biased_estimate_stands_out_from_noise():
+    p0 = np.random.default_rng(0).uniform(0.4, 1, 1000)
+    truth = drawn(np.full(1000, 0.99), p0, 400, 100, 1)
+    found = compare(drawn(np.full(1000, 0.99), p0 - 0.3, 700, 300, 2), truth).metrics
+    assert found["mean_error_low"] > 0.25
+    assert found["within_0.05"] < 0.1 < found["within_0.05_noise"]
+
+
+def test_a_mean_interval_covers():
+    rng = np.random.default_rng(0)
+    inside = [low < 1 < high for low, high in (mean_interval(rng.normal(1, 2, 12)) for _ in range(4000))]
+    assert 0.94 < np.mean(inside) < 0.96
+    assert np.isnan(mean_interval(np.array([1.0]))).all()
+
+
+def test_errors_by_size_are_means_of_group_means():
+    error = np.array([0.1, 0.3, 0.6, 0.0, -0.2])
+    found = by_size(error, np.array([2, 2, 2, 0, 0]), np.array([7, 7, 8, -1, -1])).set_index("size")
+    assert found.loc[2, "mean_error"] == pytest.approx((0.2 + 0.6) / 2)
+    assert found.loc[2, "groups"] == 2
+    assert found.loc[0, "mean_error"] == pytest.approx(-0.1)
+    assert found.loc[0, "mean_absolute_error"] == pytest.approx(0.1)
+    assert found.loc[0, "groups"] == 2
+
+
+def test_spp_is_a_mean_over_excluded_members():
+    included = np.array([[1, 0], [0, 0], [0, 1]], bool)
+    total, count = spp_sums(included, np.array([[0.9, 0.8], [0.5, 0.6], [0.7, 0.1]]))
+    assert total == pytest.approx([1.2, 1.4])
+    assert count.tolist() == [2, 2]
+
+
+def test_spp_of_the_largest_and_smallest_errors_over_all_and_within_strata():
+    error = np.array([0.5, -0.4, 0.01, 0.0, 0.3, 0.02])
+    spp = np.array([0.1, 0.2, 0.9, 0.8, 0.3, 0.7])
+    score = np.array([0.3, 0.3, 0.3, 0.3, 0.9, 0.9])
+    rows = spp_by_error(spp, error, score, count=2).set_index(["stratum", "error"])
+    assert rows.loc[("all", "largest"), "spp"] == pytest.approx(0.15)
+    assert rows.loc[("all", "smallest"), "spp"] == pytest.approx(0.85)
+    assert rows.loc[("all", "smallest"), "sd"] == pytest.approx(np.std([0.9, 0.8], ddof=1))
+    assert rows.loc[("score 0.25 to 0.5", "largest"), "spp"] == pytest.approx(0.15)
+    assert rows.loc[("score 0.75 to 1", "smallest"), "targets"] == 1
+
+
+def test_the_memorized_set_controls_its_false_discoveries_and_finds_the_rest():
+    """Half of the examples score exactly the threshold, the others well above it."""
+    p0 = np.where(np.arange(2000) < 1000, 0.74, 0.3)
+    false, found = [], []
+    for seed in range(20):
+        table = drawn(np.full(2000, 0.99), p0, 280, 120, seed)
+        chosen = memorized_set(table, 0.25)
+        false.append(chosen[:1000].sum() / max(chosen.sum(), 1))
+        found.append(chosen[1000:].mean())
+        assert (table["score"] >= 0.25)[:1000].mean() > 0.3
+    assert np.mean(false) <= 0.05
+    assert np.mean(found) > 0.95
+
+
+def test_an_example_without_members_is_in_no_memorized_set():
+    table = scores(Counts(np.array([9, 9]), np.array([9, 9]), np.array([0, 90]), np.array([0, 0])))
+    assert memorized_set(table, 0.25).tolist() == [False, True]
