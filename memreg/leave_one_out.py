@@ -16,10 +16,10 @@ from memreg.design import LeaveGroupOut, LeaveOneOut, LeaveOut
 from memreg.engines import Engine, Resources
 from memreg.errors import MemregError
 from memreg.estimators.leave_one_out import missing
-from memreg.grid import Grid, Planned, plan_cell
+from memreg.grid import Grid, plan_cell
 from memreg.registry import Registry
 from memreg.registry.reader import scores_name
-from memreg.study import Resolved, Study, open_study, resolve
+from memreg.study import Resolved, Study, open_study, resolve, resolve_like
 from memreg.terminal import Reporter
 
 
@@ -118,31 +118,27 @@ def plan(
     request: Request, registry: Registry, data_dir: Path | None = None
 ) -> tuple[Sequence[Resolved], LeaveOut, str]:
     """The cell on everything and the leave-out cell, the latter's design, and how targets were chosen."""
-    source = None if "/" in request.cell else registry.cell(request.cell)
-    if source is None:
-        dataset, _, model = request.cell.rpartition("/")
-        fields = {"dataset": dataset, "model": model, "members": 1, **dict(request.recipe)}
-        base = plan_cell(fields, "leave_one_out")
+    source, scores = None, None
+    if "/" not in request.cell:
+        if request.recipe:
+            raise MemregError(
+                f"{request.recipe[0][0]} is the cell's own: leave it out, or name dataset/model"
+            )
+        source = registry.cell(request.cell)
+        (like,) = resolve_like(source, [(source.design, 1)], data_dir)
+        if needs_scores(request.targets):
+            scores = first_half_scores(registry, request.cell)
+    else:
         if needs_scores(request.targets):
             raise MemregError(f"targets={request.targets}: scores are needed to choose by: name a cell")
-    elif request.recipe:
-        raise MemregError(f"{request.recipe[0][0]} is the cell's own: leave it out, or name dataset/model")
-    else:
-        base = Planned(source.dataset, source.recipe, source.design, 1)
-    (opened,) = resolve([base], data_dir)
-    if source is not None and opened.cell.dataset_fingerprint != source.dataset_fingerprint:
-        raise MemregError(
-            f"data set {source.dataset} has changed since cell {request.cell} was trained: put it back"
-        )
-    scores = first_half_scores(registry, request.cell) if needs_scores(request.targets) else None
-    targets = choose(request.targets, opened.dataset.n_train, scores, request.seed)
+        dataset, _, model = request.cell.rpartition("/")
+        fields = {"dataset": dataset, "model": model, "members": 1, **dict(request.recipe)}
+        (like,) = resolve([plan_cell(fields, "leave_one_out")], data_dir)
+    targets = choose(request.targets, like.dataset.n_train, scores, request.seed)
     design = _design(request, targets, registry)
-    planned = [
-        Planned(base.dataset, base.recipe, design.everything, request.everything),
-        Planned(base.dataset, base.recipe, design, request.members * design.round),
-    ]
+    wanted = [(design.everything, request.everything), (design, request.members * design.round)]
     by = f" by the first half of {source.hash[:12]}" if source and scores is not None else ""
-    return resolve(planned, data_dir), design, request.targets + by
+    return resolve_like(like.cell, wanted, data_dir), design, request.targets + by
 
 
 def _design(request: Request, targets: tuple[int, ...], registry: Registry) -> LeaveOut:

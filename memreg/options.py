@@ -31,6 +31,7 @@ class Maybe(click.ParamType[Any]):
 TEXT, COUNT = Maybe(click.STRING), Maybe(click.IntRange(min=1))
 SEED = Maybe(click.IntRange(min=0, max=2**32 - 1))
 SHARE = Maybe(click.FloatRange(min=0, max=1, min_open=True))
+POINTS = Maybe(click.FloatRange(min=0, max=100, min_open=True))
 PATH = Maybe(click.Path(path_type=Path))
 
 RESOURCES = (

@@ -5,7 +5,7 @@ from typing import Any
 
 from mlflow import get_tracking_uri
 
-from memreg import terminal
+from memreg import marginal_utility, terminal
 from memreg.analyses.conclusions import in_words
 from memreg.analyses.neighbours import neighbours_of
 from memreg.data.name import canonical, parse
@@ -47,6 +47,17 @@ def leave_one_out_and_show(request: Request, study: str, values: dict[str, Any])
     terminal.show_cells(truth.cells)
     terminal.say(truth.in_words())
     terminal.say(terminal.ui_hint(get_tracking_uri(), truth.experiment_id, study))
+
+
+def marginal_utility_and_show(request: marginal_utility.Request, study: str, values: dict[str, Any]) -> None:
+    """Marginal utility as a study, and what came of it."""
+    with terminal.Reporter() as reporter:
+        utility = marginal_utility.run_marginal_utility(
+            request, study=study, reporter=reporter, **_where(values)
+        )
+    terminal.show_arms(utility.result.table)
+    terminal.say(utility.result.in_words())
+    terminal.say(terminal.ui_hint(get_tracking_uri(), utility.experiment_id, study))
 
 
 def _where(values: dict[str, Any]) -> dict[str, Any]:

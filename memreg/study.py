@@ -16,6 +16,7 @@ from memreg.analyses.memorization import score_table
 from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.cell import Cell
 from memreg.data import Dataset, load
+from memreg.design import Design
 from memreg.engines import Engine, Job, Resources
 from memreg.errors import MemregError
 from memreg.estimators.summary import summarise
@@ -134,6 +135,19 @@ def resolve(
             raise MemregError(f"the same cell is listed twice: {cell.recipe.model} on {cell.dataset}")
         resolved[cell.hash] = Resolved(cell, plan.members, parameters[key], dataset)
     return list(resolved.values())
+
+
+def resolve_like(
+    source: Cell, designs: Sequence[tuple[Design, int]], data_dir: Path | None = None
+) -> list[Resolved]:
+    """The cells of a stored cell's data set and recipe with other designs, and as many members of each."""
+    planned = [Planned(source.dataset, source.recipe, design, members) for design, members in designs]
+    resolved = resolve(planned, data_dir)
+    if any(item.cell.dataset_fingerprint != source.dataset_fingerprint for item in resolved):
+        raise MemregError(
+            f"data set {source.dataset} has changed since cell {source.hash[:12]} was trained: put it back"
+        )
+    return resolved
 
 
 def run_study(

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
@@ -127,6 +128,40 @@ def show_cells(table: pd.DataFrame) -> None:
             row["cell"][:8],
         )
     console().print(shown)
+
+
+def show_arms(table: pd.DataFrame) -> None:
+    """The arms of a marginal utility experiment, on all test images, in points of accuracy."""
+    shown = Table(box=None, header_style="bold", padding=(0, 1))
+    for name in (
+        "threshold",
+        "arm",
+        "removed",
+        "members",
+        "test",
+        "difference",
+        "95 %",
+        "from random",
+        "95 %",
+    ):
+        shown.add_column(name, justify="left" if name == "arm" else "right", no_wrap=True)
+    for row in table[table["images"] == "all"].to_dict("records"):
+        shown.add_row(
+            f"{row['threshold']:.2f}",
+            row["arm"],
+            f"{row['removed']:.0f}",
+            f"{row['members']:.0f}",
+            f"{row['test_accuracy']:.2f}",
+            *_interval(row, "difference"),
+            *_interval(row, "from_random"),
+        )
+    console().print(shown)
+
+
+def _interval(row: dict[Any, Any], key: str) -> tuple[str, str]:
+    if np.isnan(row[key]):
+        return "-", ""
+    return f"{row[key]:+.2f}", f"[{row[f'{key}_low']:+.2f}, {row[f'{key}_high']:+.2f}]"
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from studies import run, tiny
+from studies import PLANTED, PLANTED_RECIPE, program, run, tiny, uri
 
 from memreg.data.cache import locked
 from memreg.study import Outcome
@@ -38,3 +38,21 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     directory = tmp_path_factory.mktemp("study")
     with contextlib.chdir(directory):
         return directory, run(tiny(), directory)
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """(directory, hash of a finished cell of 60 members on subsets of a planted set)."""
+    directory = tmp_path_factory.mktemp("planted")
+    with contextlib.chdir(directory):
+        grid = tiny(members=60, cells=[{"dataset": PLANTED, **PLANTED_RECIPE}])
+        return directory, run(grid, directory, "subsets").cells["cell"][0]
+
+
+@pytest.fixture
+def tool(planted, monkeypatch, capsys):
+    """(the planted cell, a function that runs a command there as a program and gives its output)."""
+    directory, cell = planted
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    return cell, lambda *words: program(monkeypatch, capsys, *words)

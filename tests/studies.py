@@ -1,9 +1,11 @@
 """A study small enough for tests: four cells of real digits, trained for a few seconds."""
 
+import re
 import signal
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from memreg import options
@@ -26,6 +28,10 @@ TINY = {
         {"dataset": "digits+subset=300+noise=0.2", "augmentation": 0},
     ],
 }
+
+
+PLANTED = "digits+subset=200+planted=1"
+PLANTED_RECIPE = {"epochs": 12, "batch_size": 64, "augmentation": 0, "learning_rate": 0.2, "model": "vgg3-w8"}
 
 
 def tiny(**changes) -> Grid:
@@ -69,3 +75,19 @@ def program(monkeypatch, capsys, command, *arguments):
     out, err = capsys.readouterr()
     assert exit_.value.code == 0, err
     return out
+
+
+def refused(planted, monkeypatch, capsys, command, words, message):
+    """A command, with CELL for the planted cell, answers with one line, exit status 2 and no new run."""
+    directory, cell = planted
+    client = mlflow.MlflowClient(uri(directory))
+    ids = [e.experiment_id for e in client.search_experiments()]
+    before = len(client.search_runs(ids))
+    monkeypatch.setattr(sys, "argv", ["program", *[word.replace("CELL", cell) for word in words]])
+    with pytest.raises(SystemExit) as exit_:
+        options.run(command)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert exit_.value.code == 2
+    assert len(lines) == 1, lines
+    assert re.search(message, lines[0]), lines[0]
+    assert len(client.search_runs(ids)) == before

@@ -34,7 +34,8 @@ def peer_scores(registry: Registry, cell: str, neighbours: str | None = None) ->
     if neighbours is None:
         peers = _found(members, ~second), _found(members, second)
     else:
-        peers = (_known(registry, cell, neighbours, len(members.labels)),) * 2
+        known = neighbours_of(neighbours, registry, cell)
+        peers = (peers_in_groups(known, len(members.labels)),) * 2
     found = peer_conditioned(members.included, members.correct_train, second, peers)
     table = score_table(found.counts, members.labels)
     return table.assign(peers=found.peers, conditioned=found.conditioned, fallback=found.fallback)
@@ -95,13 +96,3 @@ def scores_by(estimator: str, registry: Registry, cell: str, neighbours: str | N
 
 def _found(members: Members, rows: np.ndarray) -> csr_array:
     return find_peers(members.included[rows], members.correct_train[rows], members.labels)
-
-
-def _known(registry: Registry, cell: str, neighbours: str, n: int) -> csr_array:
-    if neighbours != "groups":
-        return peers_in_groups(neighbours_of(neighbours, registry), n)
-    examples = registry.examples(cell)
-    if "group" not in examples:
-        raise MemregError(f"neighbours=groups: cell {cell} has no planted sub-populations")
-    planted = examples[(examples["split"] == "train") & (examples["group"] >= 0)]
-    return peers_in_groups(planted.groupby("group")["example"].apply(list), n)

@@ -11,12 +11,15 @@ from pydantic import Field
 
 from memreg.design.base import Neighbours
 from memreg.design.leave_out import All, Fixed, LeaveGroupOut, LeaveOneOut
+from memreg.design.removal import Pool, Removal
 from memreg.design.subsets import Spread, Subsets
 
 GridDesign = Annotated[Subsets | Spread | All, Field(discriminator="kind")]
 """What a grid may ask for."""
 LeaveOut = LeaveOneOut | LeaveGroupOut
-Design = Annotated[Subsets | Spread | All | Fixed | LeaveOneOut | LeaveGroupOut, Field(discriminator="kind")]
+Design = Annotated[
+    Subsets | Spread | All | Fixed | LeaveOneOut | LeaveGroupOut | Removal, Field(discriminator="kind")
+]
 
 __all__ = [
     "All",
@@ -27,6 +30,8 @@ __all__ = [
     "LeaveOneOut",
     "LeaveOut",
     "Neighbours",
+    "Pool",
+    "Removal",
     "Spread",
     "Subsets",
 ]

@@ -4,6 +4,7 @@ from memreg.figures.approximation import approximation_error, error_by_group_siz
 from memreg.figures.correlation import correlation
 from memreg.figures.identity import identity
 from memreg.figures.influence import influence
+from memreg.figures.marginal_utility import marginal_utility
 from memreg.figures.pictures import subpopulations
 from memreg.figures.scores import score_distribution
 from memreg.figures.style import family, save
@@ -17,6 +18,7 @@ __all__ = [
     "family",
     "identity",
     "influence",
+    "marginal_utility",
     "save",
     "score_distribution",
     "subpopulations",
