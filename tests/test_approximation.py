@@ -19,7 +19,10 @@ def drawn(p1, p0, n1, n0, seed):
 
 def exact(values):
     values = np.asarray(values, float)
-    return pd.DataFrame({"score": values, "standard_error": np.full(len(values), 1e-9)})
+    error = np.full(len(values), 1e-9)
+    return pd.DataFrame(
+        {"score": values, "standard_error": error, "low": values - 0.04, "high": values + 0.04}
+    )
 
 
 def test_figures_by_hand():
@@ -32,6 +35,7 @@ def test_figures_by_hand():
     assert m["mean_absolute_error"] == pytest.approx((0 + 0.3 + 0.04 + 0.2) / 4)
     assert m["largest_error"] == pytest.approx(0.3)
     assert m["within_0.05_noise"] == 1
+    assert m["consistent"] == 0.5
     quarter = found.thresholds.set_index("threshold").loc[0.25]
     assert quarter["marked"] == 3
     assert quarter["memorized"] == 3
@@ -48,6 +52,7 @@ def test_an_estimate_of_the_truth_itself_has_the_errors_that_noise_alone_is_said
     found = compare(drawn(p1, p0, 700, 300, 1), drawn(p1, p0, 400, 100, 2))
     for key in ("within_0.05", "mean_absolute_error"):
         assert found.metrics[key] == pytest.approx(found.metrics[f"{key}_noise"], rel=0.1)
+    assert 0.93 <= found.metrics["consistent"] <= 0.985
     assert found.metrics["mean_error_low"] < 0 < found.metrics["mean_error_high"]
     row = found.thresholds.set_index("threshold").loc[0.45]
     assert row["false_positives"] == pytest.approx(row["false_positives_noise"], abs=0.02)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from groups import group_numbers, members, truth
 
-from memreg.design import Spread, Subsets
+from memreg.design import LeaveGroupOut, LeaveOneOut, Spread, Subsets
 from memreg.estimators.coinfluence import co_influence, find_peers, neighbours, peers_in_groups
 from memreg.estimators.counts import Counts, half, tally
 from memreg.estimators.extrapolation import extrapolate
@@ -162,6 +162,28 @@ def test_spread_folds_are_closer_to_leave_one_out_than_random_ones():
         error[design.kind] = (plain(included, correct).score - true)[size > 1].mean()
     assert error["subsets"] > 0.02
     assert abs(error["spread"]) < 0.3 * error["subsets"]
+
+
+def test_groups_of_targets_are_leave_one_out_if_neighbours_are_kept_apart_and_only_then():
+    """A tenth of the networks; every target left out as often as by pure leave-one-out."""
+    group, size = group_numbers()
+    true, n = truth(size), len(group)
+    groups = tuple(tuple(np.flatnonzero(group == g).tolist()) for g in np.unique(group[size > 1]))
+    pure = LeaveOneOut(targets=tuple(range(n)))
+    error = {}
+    for name, design in (
+        ("apart", LeaveGroupOut(targets=tuple(range(n)), groups=n // 10, neighbours=groups)),
+        ("at random", LeaveGroupOut(targets=tuple(range(n)), groups=8)),
+    ):
+        included, correct = members(design, 100 * design.round, group, size)
+        without = tally(included, correct, np.zeros(len(included), int)).total
+        error[name] = 1 - without.excluded_accuracy - true
+        assert (without.excluded == 100).all()
+        assert design.round <= pure.round / 9
+    assert abs(error["apart"][size > 1].mean()) < 0.01
+    noise = np.sqrt(true * (1 - true) / 100)
+    assert (np.abs(error["apart"]) <= 1.96 * noise + 0.005).mean() >= 0.93
+    assert error["at random"][(size == 2) | (size == 3)].mean() > 0.02
 
 
 def at(r, k, p, n, rng):

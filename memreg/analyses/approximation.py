@@ -84,7 +84,8 @@ class ApproximationError:
         return (
             f"{self.estimates[0].name} against leave-one-out on {m['targets']:.0f} targets: "
             f"{m['within_0.05']:.1%} within 5 % [{m['within_0.05_low']:.1%}, {m['within_0.05_high']:.1%}], "
-            f"where noise alone would allow {m['within_0.05_noise']:.1%}; mean error {m['mean_error']:+.3f} "
+            f"where noise alone would allow {m['within_0.05_noise']:.1%}; {m['consistent']:.0%} no farther "
+            f"apart than their intervals allow; mean error {m['mean_error']:+.3f} "
             f"[{m['mean_error_low']:+.3f}, {m['mean_error_high']:+.3f}], mean absolute error "
             f"{m['mean_absolute_error']:.3f} (noise alone {m['mean_absolute_error_noise']:.3f}), largest "
             f"{m['largest_error']:.2f}; {wrong}.{others}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
-from memreg.estimators.counts import Floats
+from memreg.estimators.counts import Floats, Mask
 from memreg.estimators.scores import THRESHOLDS
 
 CLOSE = 0.05
@@ -28,7 +28,8 @@ class Comparison:
     metrics: dict[str, float]
     """`targets`; `within_0.05` (share of targets), `mean_error` (signed: above 0 is overestimation),
     `mean_absolute_error`, `largest_error`; the first three with `_low` and `_high` (95 %, over targets),
-    all four with `_noise`: their mean if estimate and truth differed by noise alone."""
+    all four with `_noise`: their mean if estimate and truth differed by noise alone. `consistent`: share of
+    targets whose two intervals allow no difference, 0.95 by noise alone."""
     thresholds: pd.DataFrame
     """A row per threshold: `marked` and `memorized` (targets with estimate, with truth >= threshold),
     `false_positives` (share of the marked that are not memorized), `false_negatives` (share of the
@@ -52,6 +53,7 @@ def compare(estimate: pd.DataFrame, truth: pd.DataFrame, seed: int = 0) -> Compa
     )
     for key, values in (("mean_error", a - b), ("mean_absolute_error", np.abs(a - b))):
         metrics[f"{key}_low"], metrics[f"{key}_high"] = mean_interval(values)
+    metrics["consistent"] = float(_consistent(estimate, truth).mean())
     rows = [{**_at(a, b, threshold), **_noise_at(noisy, noisy_truth, threshold)} for threshold in THRESHOLDS]
     return Comparison(metrics, pd.DataFrame(rows))
 
@@ -82,6 +84,14 @@ def by_size(error: Floats, size: NDArray[np.int64], group: NDArray[np.int64]) ->
             row |= {key: means[key].mean(), f"{key}_low": low, f"{key}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _consistent(estimate: pd.DataFrame, truth: pd.DataFrame) -> Mask:
+    """Whether 0 is in the 95 % interval of a difference, made of both scores' (MOVER, Zou & Donner 2008)."""
+    a, a_low, a_high = (estimate[key].to_numpy() for key in ("score", "low", "high"))
+    b, b_low, b_high = (truth[key].to_numpy() for key in ("score", "low", "high"))
+    inside: Mask = (a - b <= np.hypot(a - a_low, b_high - b)) & (b - a <= np.hypot(a_high - a, b - b_low))
+    return inside
 
 
 def _errors(a: Floats, b: Floats) -> dict[str, Floats]:
