@@ -1,6 +1,7 @@
 """What a run says of itself in the MLflow UI, in Markdown."""
 
 from collections.abc import Mapping
+from math import isnan
 
 from memreg.analyses.conclusions import in_words
 from memreg.analyses.correlation import Correlation
@@ -20,13 +21,16 @@ def study(name: str, grid: Grid, correlation: Correlation | None = None) -> str:
 def cell(cell: Cell, parameters: int, metrics: Mapping[str, float]) -> str:
     recipe = cell.recipe
     fields = "\n".join(f"| {key} | {value} |" for key, value in cell.params().items())
+    scored = (
+        f", on excluded ones {metrics['excluded_accuracy']:.2%}. Mean memorization score "
+        f"{metrics['mean_score']:.4f}; {metrics['memorized_fraction/0.25']:.2%} of the training examples "
+        "score 0.25 or more"
+    )
     return (
         f"## {recipe.model} on {cell.dataset}\n\n"
         f"{parameters:,} parameters, {metrics['members']:.0f} members. Test accuracy "
-        f"{metrics['test_accuracy']:.2%}; accuracy on included examples {metrics['included_accuracy']:.2%}, "
-        f"on excluded ones {metrics['excluded_accuracy']:.2%}. Mean memorization score "
-        f"{metrics['mean_score']:.4f}; {metrics['memorized_fraction/0.25']:.2%} of the training examples "
-        f"score 0.25 or more.\n\nEach member's scalars are the series `member/...` (step = member index); "
-        "its prediction on every example is in `predictions/`.\n\n"
-        f"| field | value |\n| --- | --- |\n{fields}\n"
+        f"{metrics['test_accuracy']:.2%}; accuracy on included examples {metrics['included_accuracy']:.2%}"
+        f"{'' if isnan(metrics['mean_score']) else scored}.\n\n"
+        "Each member's scalars are the series `member/...` (step = member index); its prediction on every example "
+        f"is in `predictions/`.\n\n| field | value |\n| --- | --- |\n{fields}\n"
     )
