@@ -31,6 +31,6 @@ def cell(cell: Cell, parameters: int, metrics: Mapping[str, float]) -> str:
         f"{parameters:,} parameters, {metrics['members']:.0f} members. Test accuracy "
         f"{metrics['test_accuracy']:.2%}; accuracy on included examples {metrics['included_accuracy']:.2%}"
         f"{'' if isnan(metrics['mean_score']) else scored}.\n\n"
-        "Each member's scalars are the series `member/...` (step = member index); its prediction on every example "
-        f"is in `predictions/`.\n\n| field | value |\n| --- | --- |\n{fields}\n"
+        "Each member's scalars are the series `member/...` (step = member index); its prediction on every "
+        f"example is in `predictions/`.\n\n| field | value |\n| --- | --- |\n{fields}\n"
     )
