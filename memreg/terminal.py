@@ -123,7 +123,7 @@ def show_cells(table: pd.DataFrame) -> None:
             f"{row['parameters']:,.0f}",
             f"{row['members']:.0f}",
             *(_percent(row.get(key)) for key in ("test_accuracy", "included_accuracy", "excluded_accuracy")),
-            f"{row.get('mean_score', float('nan')):.4f}",
+            _number(row.get("mean_score")),
             _percent(row.get(FRACTION)),
             row["cell"][:8],
         )
@@ -185,4 +185,8 @@ class _RateColumn(ProgressColumn):
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None or value != value else f"{value:.1%}"
+    return _number(value, ".1%")
+
+
+def _number(value: float | None, form: str = ".4f") -> str:
+    return "-" if value is None or value != value else f"{value:{form}}"
