@@ -17,8 +17,10 @@ from memreg.recipe import Recipe
 from memreg.study import Resolved, resolve
 
 SHARD_BYTES = 1.65  # per member and example, measured: see docs/benchmarks.md
-PREDICTED = 256  # examples of each split
+PREDICTED = 64  # examples of each split
 STEPS = (3, 13)  # timed and subtracted, which leaves out what only the first steps cost
+SMALL_BATCH, SMALL_STEPS = 32, (1, 3)
+SLOW = 1.0  # seconds of a step from which smaller batches, and fewer of them, are timed instead
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def plan_grid(
     device, loader = resolve_device(resources.device), resolve_loader(resources.loader)
     missing: dict[str, MemregError] = {}
     opened = partial(_open, missing)
-    costs = [_cost(item, device, loader) for item in resolve(grid.cells, data_dir, opened)]
+    calibrate = _Calibration(device, loader)
+    costs = [_cost(item, calibrate) for item in resolve(grid.cells, data_dir, opened)]
     workers = resources.processes
     lines = [f"{'data set':24} {'model':14} {'members':>8} {'images':>9} {'storage':>9} {'time':>9}"]
     for c in costs:
@@ -64,8 +67,8 @@ def plan_grid(
         "",
         f"{len(costs)} cells, {sum(c.item.members for c in costs):,} members, "
         f"{_short(sum(c.images for c in costs))} images, {_short(sum(c.storage for c in costs))}B of shards",
-        f"about {_time(hours)} on this machine ({workers} processes on {device}), from "
-        f"{STEPS[1] - STEPS[0]} steps of each model",
+        f"about {_time(hours)} on this machine ({workers} processes on {device}), from a "
+        "few steps of each model",
     ]
     for name, error in missing.items():
         lines.append(f"{name} is not here, timed on random images of its shape ({error})")
@@ -86,10 +89,10 @@ def _open(missing: dict[str, MemregError], name: str, data_dir: Path | None) -> 
         return shape
 
 
-def _cost(item: Resolved, device: str, loader: str) -> Cost:
+def _cost(item: Resolved, calibrate: "_Calibration") -> Cost:
     recipe, dataset = item.cell.recipe, item.dataset
     steps = math.ceil(recipe.epochs * item.cell.design.size(dataset.n_train) / recipe.batch_size)
-    step, prediction = _calibrate(recipe, dataset, device, loader)
+    step, prediction = calibrate(recipe, dataset)
     examples = dataset.n_train + dataset.n_test
     return Cost(
         item,
@@ -99,8 +102,29 @@ def _cost(item: Resolved, device: str, loader: str) -> Cost:
     )
 
 
+class _Calibration:
+    """Seconds of a training step and of an example's prediction, once for all cells that share them."""
+
+    def __init__(self, device: str, loader: str) -> None:
+        self._device, self._loader = device, loader
+        self._known: dict[tuple[object, ...], tuple[float, float]] = {}
+
+    def __call__(self, recipe: Recipe, dataset: Dataset) -> tuple[float, float]:
+        augmented = recipe.augmentation > 0
+        key = (
+            recipe.model,
+            recipe.batch_size,
+            recipe.precision,
+            augmented,
+            dataset.image_shape,
+            dataset.classes,
+        )
+        if key not in self._known:
+            self._known[key] = _calibrate(recipe, dataset, self._device, self._loader)
+        return self._known[key]
+
+
 def _calibrate(recipe: Recipe, dataset: Dataset, device: str, loader: str) -> tuple[float, float]:
-    """Seconds of a training step and of an example's prediction."""
     import torch
 
     from memreg.data import augmentation
@@ -108,12 +132,18 @@ def _calibrate(recipe: Recipe, dataset: Dataset, device: str, loader: str) -> tu
 
     generator = torch.Generator().manual_seed(0)
     model = new_model(recipe, dataset, torch.device(device))
-    times = []
-    for steps in STEPS:
-        order = batch_order(torch.arange(dataset.n_train), steps, recipe.batch_size, generator)
+
+    def train(steps: int, batch: int) -> float:
+        order = batch_order(torch.arange(dataset.n_train), steps, batch, generator)
         side = min(dataset.image_shape[1:])
         draws = augmentation.draw(order.numel(), side, recipe.augmentation, dataset.flip, generator)
-        times.append(_seconds(partial(fit, model, recipe, dataset, order, draws, {}, loader)))
+        return _seconds(partial(fit, model, recipe, dataset, order, draws, {}, loader))
+
+    batch, steps = recipe.batch_size, STEPS
+    if batch > SMALL_BATCH and train(1, SMALL_BATCH) * batch / SMALL_BATCH > SLOW:
+        batch, steps = SMALL_BATCH, SMALL_STEPS
+    first, then = (train(count, batch) for count in steps)
+    step = max(0.0, then - first) / (steps[1] - steps[0]) * recipe.batch_size / batch
     few = replace(
         dataset,
         train_images=dataset.train_images[:PREDICTED],
@@ -121,8 +151,7 @@ def _calibrate(recipe: Recipe, dataset: Dataset, device: str, loader: str) -> tu
         test_images=dataset.test_images[:PREDICTED],
         test_labels=dataset.test_labels[:PREDICTED],
     )
-    prediction = _seconds(partial(predict, model, recipe, few)) / (few.n_train + few.n_test)
-    return max(0.0, times[1] - times[0]) / (STEPS[1] - STEPS[0]), prediction
+    return step, _seconds(partial(predict, model, recipe, few)) / (few.n_train + few.n_test)
 
 
 def _seconds(f: Callable[[], object]) -> float:
