@@ -27,6 +27,7 @@ def approximation_error(
             fontsize=10,
         )
         _decisions(right, thresholds)
+        figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
         figure.suptitle(
             f"{metrics['targets']:.0f} targets: mean error {metrics['mean_error']:+.3f}, largest "
             f"{metrics['largest_error']:.2f}",
@@ -52,7 +53,14 @@ def error_by_group_size(by_size: pd.DataFrame) -> Figure:
             y = own["mean_error"].to_numpy()
             arms = np.abs(np.stack([y - own["mean_error_low"], own["mean_error_high"] - y]))
             axes.errorbar(
-                x, y, yerr=arms, fmt="o", markersize=6, elinewidth=1.2, color=COLOURS[k % 6], label=name
+                x,
+                y,
+                yerr=arms,
+                fmt="os"[k // len(COLOURS) % 2],
+                markersize=6,
+                elinewidth=1.2,
+                color=COLOURS[k % len(COLOURS)],
+                label=name,
             )
         axes.axhline(0, color=GREY, linewidth=1)
         axes.set_xticks(np.arange(len(sizes)), [str(size) if size else "ordinary" for size in sizes])
@@ -100,5 +108,4 @@ def _decisions(axes: Axes, thresholds: pd.DataFrame) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 100)
     axes.set_xlabel("Threshold")
-    axes.set_ylabel("Share of those marked, of those memorized (%)")
-    axes.legend(loc="upper center", fontsize=9, bbox_to_anchor=(0.5, 1.17), ncols=2)
+    axes.set_ylabel("Share of marked, of memorized (%)")
