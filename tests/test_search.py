@@ -1,6 +1,11 @@
 """Choosing recipes: spaces, targets, proposals, and a search in Optuna's own storage."""
 
 import json
+import os
+import subprocess
+import sys
+from contextlib import nullcontext
+from pathlib import Path
 from wsgiref.util import setup_testing_defaults
 
 import numpy as np
@@ -10,11 +15,13 @@ from optuna.trial import TrialState
 from scipy.special import expit, logit
 
 from memreg.errors import MemregError
+from memreg.search import optimize
 from memreg.search.accuracy import Estimate, Scatter
-from memreg.search.fill import Effort, fill, progress, sampler
+from memreg.search.fill import Fill, progress, sampler
 from memreg.search.space import load_space, parse_space
+from memreg.search.storage import open_storage, storage_url
 from memreg.search.targets import Targets
-from memreg.search.trials import told
+from memreg.search.trials import search, told
 
 SPACE = parse_space(
     {
@@ -27,15 +34,27 @@ SPACE = parse_space(
 )
 SIZES = {"vgg3-w8": 6_000, "vgg3-w32": 90_000}
 TARGETS = Targets.spaced(3, 0.6, 0.8, 0.02)
-EFFORT = Effort(few=3, members=10, trials=60)
 
 
-def train(point, number, enough):
+def train(trial, point):
     true = expit(np.log(point["epochs"] / 6) + (point["model"] == "vgg3-w32") + 0.3)
-    rng, accuracies = np.random.default_rng(number), {}
-    while not accuracies or not enough(accuracies):
-        accuracies[len(accuracies)] = float(expit(logit(true) + 0.05 * rng.normal()))
-    return accuracies, {"cell": f"{number}"}
+    rng, accuracies = np.random.default_rng(trial.number), {}
+
+    def grow(members):
+        while len(accuracies) < members:
+            accuracies[len(accuracies)] = float(expit(logit(true) + 0.05 * rng.normal()))
+        return accuracies
+
+    return grow
+
+
+def new_study(storage=None):
+    return optuna.create_study(storage=storage, study_name="s", sampler=sampler(), load_if_exists=True)
+
+
+def fill(study, train=train, trials=60, targets=TARGETS, space=SPACE, alone=nullcontext):
+    search(study, space, Fill(study, space, SIZES, targets), train, 10, trials, alone=alone)
+    return progress(study, targets)
 
 
 def test_shipped_spaces_and_what_a_point_stands_for():
@@ -86,27 +105,40 @@ def test_interval_of_few_members_covers():
     assert np.mean(covered) > 0.93
 
 
-def test_targets_are_filled_and_the_study_says_so():
-    study = optuna.create_study(sampler=sampler("random", 0))
-    done = fill(study, SPACE, SIZES, TARGETS, train, EFFORT)
+def test_targets_are_filled_and_most_trials_end_early():
+    study = new_study()
+    done = fill(study)
     assert not done.open
+    assert list(done.filled) == [0.6, 0.7, 0.8]
     for target, trial in done.filled.items():
         assert abs(trial.estimate.accuracy - target) <= 0.02
         assert trial.estimate.members == 10
-    assert progress(study, TARGETS).filled.keys() == done.filled.keys()
-    few = [t.estimate.members for t in told(study) if not t.notes["whole"]]
-    assert min(few) < 10
+    early = [t.estimate.members for t in told(study) if not t.whole]
+    assert set(early) <= {2, 4, 8}
+    assert 2 in early
+    states = {t.state for t in study.get_trials()}
+    assert states == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def test_more_targets_are_filled_from_what_is_known():
+    study = new_study()
+    trials = len(told(study)) if fill(study) else 0
+    both = Targets.spaced(5, 0.6, 0.8, 0.02)
+    kept = progress(study, both).filled
+    assert {0.6, 0.7, 0.8} <= kept.keys()
+    assert not fill(study, targets=both).open
+    assert len(told(study)) > trials
 
 
 def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on():
-    def sometimes(point, number, enough):
-        if number in (1, 3):
+    def sometimes(trial, point):
+        if trial.number in (1, 3):
             raise RuntimeError("out of\nmemory")
-        return ({}, {}) if number == 4 else train(point, number, enough)
+        return (lambda members: {}) if trial.number == 4 else train(trial, point)
 
-    study = optuna.create_study(sampler=sampler("random", 0))
-    done = fill(study, SPACE, SIZES, TARGETS, sometimes, Effort(few=3, members=10, trials=9))
-    assert done.trials > 5
+    study = new_study()
+    fill(study, sometimes, trials=9)
+    assert len(told(study)) == 9
     failed = study.get_trials(states=(TrialState.FAIL,))
     assert [t.number for t in failed] == [1, 3, 4]
     assert failed[0].user_attrs["error"] == "RuntimeError: out of memory"
@@ -114,37 +146,135 @@ def test_a_failed_trial_is_told_as_failed_and_the_search_goes_on():
 
 
 def test_nothing_but_failures_stops_the_search():
-    def never(point, number, enough):
+    def never(trial, point):
         raise RuntimeError("no space left")
 
     with pytest.raises(MemregError, match=r"5 trials in a row failed.*no space left"):
-        fill(optuna.create_study(sampler=sampler("random", 0)), SPACE, SIZES, TARGETS, never, EFFORT)
+        fill(new_study(), never)
 
 
-def test_an_interrupted_trial_is_taken_up_again(tmp_path):
+def test_a_space_without_more_recipes_ends_the_search():
+    space = parse_space({"model": ["vgg3-w8", "vgg3-w32"], "epochs": 5}, "test")
+    study = new_study()
+    done = fill(study, lambda trial, point: train(trial, {**point, "epochs": 5}), space=space)
+    assert len(told(study)) == 2
+    assert len(done.open) > 0
+
+
+def test_an_interrupted_trial_is_told_as_failed_and_its_recipe_is_the_next(tmp_path):
     storage, points = f"sqlite:///{tmp_path}/optuna.db", []
 
-    def interrupted(point, number, enough):
-        points.append((number, point))
+    def interrupted(trial, point):
+        points.append(point)
         if len(points) == 2:
             raise KeyboardInterrupt
-        return train(point, number, enough)
+        return train(trial, point)
 
-    study = optuna.create_study(storage=storage, study_name="s", sampler=sampler("random", 0))
     with pytest.raises(KeyboardInterrupt):
-        fill(study, SPACE, SIZES, TARGETS, interrupted, EFFORT)
-    assert len(study.get_trials(states=(TrialState.RUNNING,))) == 1
-    again = optuna.load_study(storage=storage, study_name="s", sampler=sampler("random", 0))
-    fill(again, SPACE, SIZES, TARGETS, interrupted, Effort(few=3, members=10, trials=3))
+        fill(new_study(storage), interrupted)
+    study = new_study(storage)
+    assert [t.state for t in study.get_trials()][1:] == [TrialState.FAIL, TrialState.WAITING]
+    fill(study, interrupted, trials=3)
     assert points[2] == points[1]
-    assert not again.get_trials(states=(TrialState.RUNNING,))
+    assert len(told(study)) == 3
+    assert len(points) == 4
+
+
+@pytest.mark.parametrize(
+    ("tracking", "storage"),
+    [
+        ("sqlite:////a/b/mlflow.db", "sqlite:////a/b/mlflow.optuna.db"),
+        ("sqlite:///mlflow.db", "sqlite:///mlflow.optuna.db"),
+        ("postgresql://me:pw@host:5432/db", "postgresql://me:pw@host:5432/db?options=-csearch_path%3Doptuna"),
+        ("http://host:5000", "sqlite:///optuna.db"),
+    ],
+)
+def test_where_trials_are_kept(tracking, storage):
+    assert storage_url(tracking) == storage
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////nowhere/at/all.db", "nonsense", "postgresql://u:pw@127.0.0.1:1/x"]
+)
+def test_a_storage_that_cannot_be_is_refused(url):
+    with pytest.raises(MemregError, match="storage") as refused:
+        open_storage(url)
+    assert "pw" not in str(refused.value)
+
+
+DRIVER = """
+import functools, sys, time
+import test_search as t
+from memreg.search.storage import exclusively, open_storage
+storage = open_storage(sys.argv[1])
+study, alone = t.new_study(storage), functools.partial(exclusively, storage)
+def train(trial, point):
+    print(trial.number, flush=True)
+    time.sleep(float(sys.argv[2]))
+    return t.train(trial, point)
+t.fill(study, train, trials=int(sys.argv[3]), alone=alone)
+"""
+
+
+def driver(storage, seconds, trials):
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, storage, str(seconds), str(trials)],
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_trial_of_a_killed_driver_is_told_as_failed_and_tried_again(tmp_path):
+    storage = f"sqlite:///{tmp_path}/optuna.db"
+    process = driver(storage, 60, 3)
+    assert process.stdout.readline() == "0\n"
+    study, points = new_study(storage), []
+    assert [t.state for t in study.get_trials()] == [TrialState.RUNNING]
+
+    def noted(trial, point):
+        points.append(point)
+        return train(trial, point)
+
+    fill(study, noted, trials=1)  # its driver lives: another recipe is tried
+    assert points[0] != study.get_trials()[0].params
+    process.kill()
+    process.wait()
+    fill(study, noted, trials=2)
+    states = [t.state for t in study.get_trials()]
+    assert states[0] == TrialState.FAIL
+    assert TrialState.RUNNING not in states
+    assert points[1] == study.get_trials()[0].params
+    assert [t.number for t in told(study)] == [1, 2]
+
+
+def test_several_drivers_try_different_recipes(tmp_path):
+    storage = f"sqlite:///{tmp_path}/optuna.db"
+    drivers = [driver(storage, 0.05, 12) for _ in range(2)]
+    numbers = [[int(line) for line in d.communicate()[0].split()] for d in drivers]
+    assert [d.returncode for d in drivers] == [0, 0]
+    assert all(numbers)
+    assert sorted([*numbers[0], *numbers[1]]) == list(range(len(numbers[0]) + len(numbers[1])))
+    params = [json.dumps(t.params, sort_keys=True) for t in new_study(storage).get_trials()]
+    assert len(set(params)) == len(params)
+
+
+def test_the_best_recipe_and_worse_ones_pruned():
+    study = optuna.create_study(direction="maximize", sampler=optimize.sampler(), pruner=optimize.pruner())
+    search(study, SPACE, optimize.Optimize(study), train, members=10, trials=40)
+    assert study.best_params["epochs"] > 20
+    assert study.best_params["model"] == "vgg3-w32"
+    assert study.best_value == pytest.approx(study.best_trial.user_attrs["test_accuracy"])
+    pruned = [t for t in told(study) if t.state == "pruned"]
+    assert len(pruned) > 10
+    assert {t.estimate.members for t in pruned} <= {4, 8}
 
 
 def test_optuna_dashboard_lists_the_trials(tmp_path):
     dashboard = pytest.importorskip("optuna_dashboard")
     storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/optuna.db")
-    study = optuna.create_study(storage=storage, study_name="s", sampler=sampler("random", 0))
-    fill(study, SPACE, SIZES, TARGETS, train, Effort(few=3, members=10, trials=3))
+    fill(new_study(storage), trials=3)
     app = dashboard.wsgi(storage)
 
     def get(path):
