@@ -90,19 +90,19 @@ class Found:
     """URL of Optuna's, without credentials."""
 
     @property
-    def targets(self) -> pd.DataFrame:
-        """A row per target: `target`, and of the cell that fills it `trial`, `recipe` (chosen from the space)
-        and the columns of `cells`; `cell` is None where a target is open."""
+    def targets(self) -> list[dict[str, Any]]:
+        """A row per target: `target`, and where it is filled the `trial`, the `recipe` chosen from the space,
+        and the columns of `cells`."""
         progress = self.progress or fill.Progress({}, [])
-        filled = [
-            {"target": target, "cell": t.notes["cell"], "trial": t.number, "recipe": recipe(t)}
-            for target, t in progress.filled.items()
-        ]
-        rows = filled + [{"target": target, "cell": None} for target in progress.open]
-        return pd.DataFrame(rows).merge(self.cells, how="left", on="cell").sort_values("target")
+        rows: list[dict[str, Any]] = [{"target": target} for target in progress.open]
+        cells = self.cells.to_dict("records")
+        for (target, trial), cell in zip(progress.filled.items(), cells, strict=True):
+            rows.append({"target": target, "trial": trial.number, "recipe": recipe(trial), **cell})
+        return sorted(rows, key=lambda row: row["target"])
 
     def in_words(self) -> str:
-        early, failed = (sum(t.state == state for t in self.trials) for state in ("pruned", "failed"))
+        failed = sum(t.estimate is None for t in self.trials)
+        early = sum(not t.whole for t in self.trials) - failed
         used = f"{len(self.trials)} trials, {early} of them stopped early, {failed} failed"
         if self.progress is None:
             if self.cells.empty:
@@ -264,7 +264,7 @@ def _line(trial: Told, progress: fill.Progress | None) -> str:
         return f"{head}: failed, {trial.notes.get('error')}"
     text = f"{head}: test accuracy {trial.estimate.accuracy:.1%} from {trial.estimate.members} members"
     if progress is None:
-        return text + (", stopped early" if trial.state == "pruned" else "")
+        return text + ("" if trial.whole else ", stopped early")
     fills = [target for target, filler in progress.filled.items() if filler.number == trial.number]
     count = f"[{len(progress.filled)}/{len(progress.filled) + len(progress.open)}]"
     return f"{count} {text}" + "".join(f", fills {target:.1%}" for target in fills)

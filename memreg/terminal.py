@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 from rich.console import Console
@@ -112,15 +112,15 @@ class TrialReporter(Reporter):
         self._say(text)
 
 
-def show_targets(table: pd.DataFrame) -> None:
-    """Targets with the cells that fill them; table: as `memreg.search_study.Found.targets`."""
+def show_targets(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Targets with the cells that fill them; rows: as `memreg.search_study.Found.targets`."""
     shown = Table(box=None, header_style="bold", padding=(0, 1))
     for name in ("target", "test", "≥ .25", "members", "trial"):
         shown.add_column(name, justify="right", no_wrap=True)
     for name in ("hash", "recipe"):
         shown.add_column(name, no_wrap=name == "hash")
-    for row in table.to_dict("records"):
-        if row["cell"] is None:
+    for row in rows:
+        if "cell" not in row:
             shown.add_row(_percent(row["target"]), "open")
             continue
         shown.add_row(
