@@ -95,8 +95,7 @@ class Found:
         and the columns of `cells`."""
         progress = self.progress or fill.Progress({}, [])
         rows: list[dict[str, Any]] = [{"target": target} for target in progress.open]
-        cells = self.cells.to_dict("records")
-        for (target, trial), cell in zip(progress.filled.items(), cells, strict=True):
+        for (target, trial), (_, cell) in zip(progress.filled.items(), self.cells.iterrows(), strict=True):
             rows.append({"target": target, "trial": trial.number, "recipe": recipe(trial), **cell})
         return sorted(rows, key=lambda row: row["target"])
 
