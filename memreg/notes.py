@@ -10,9 +10,8 @@ from memreg.grid import Grid
 
 
 def study(name: str, grid: Grid, correlation: Correlation | None = None) -> str:
-    text = (
-        f"## Study {name}\n\n{grid.description.strip()}\n\n{len(grid.cells)} cells of grid `{grid.name}`.\n\n"
-    )
+    cells = f"{len(grid.cells)} cells of grid `{grid.name}`.\n\n" if grid.cells else ""
+    text = f"## Study {name}\n\n{grid.description.strip()}\n\n{cells}"
     if correlation is None:
         return text + "No correlation yet."
     return text + in_words(correlation) + "\n\nSee `figures/` and `correlation.json`."

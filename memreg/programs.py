@@ -15,6 +15,8 @@ from memreg.errors import MemregError
 from memreg.grid import Grid
 from memreg.leave_one_out import Request, run_leave_one_out
 from memreg.registry import Registry
+from memreg.search_study import Request as SearchRequest
+from memreg.search_study import run_search
 from memreg.study import Outcome, run_study
 
 
@@ -58,6 +60,21 @@ def marginal_utility_and_show(request: marginal_utility.Request, study: str, val
     terminal.show_arms(utility.result.table)
     terminal.say(utility.result.in_words())
     terminal.say(terminal.ui_hint(get_tracking_uri(), utility.experiment_id, study))
+
+
+def search_and_show(request: SearchRequest, study: str, values: dict[str, Any]) -> None:
+    """A search as a study, and what came of it."""
+    with terminal.TrialReporter() as reporter:
+        found = run_search(request, study=study, reporter=reporter, **_where(values))
+    if found.progress is None:
+        terminal.show_cells(found.cells)
+    else:
+        terminal.show_targets(found.targets)
+    terminal.say(found.in_words())
+    if found.correlation is not None:
+        terminal.say(in_words(found.correlation))
+    terminal.say(terminal.ui_hint(get_tracking_uri(), found.experiment_id, study))
+    terminal.say(f"trials: optuna-dashboard {found.storage}")
 
 
 def _where(values: dict[str, Any]) -> dict[str, Any]:

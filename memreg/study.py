@@ -21,7 +21,7 @@ from memreg.engines import Engine, Job, Resources
 from memreg.errors import MemregError
 from memreg.estimators.summary import summarise
 from memreg.grid import Grid, Planned, check_name
-from memreg.prediction import Prediction
+from memreg.prediction import Prediction, diverged
 from memreg.registry import CellWriter, Registry, RunWriter, Store
 from memreg.registry.shards import read_shards
 from memreg.registry.store import end_status, ended
@@ -73,17 +73,33 @@ class _Training:
 class Study:
     """An open study: its run, and its cells, which can be trained and then asked for more members."""
 
+    name: str
     run: RunWriter
     registry: Registry
-    _cells: list[_Training]
+    _store: Store
     _engine: Engine
     _resources: Resources
     _reporter: Reporter
+    _cells: list[_Training] = field(default_factory=list)
 
-    def train(self) -> None:
-        """Train and store what is missing, and score every cell that is then complete."""
-        self._reporter.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in self._cells])
-        train(self._cells, self._engine, self._resources, self._reporter)
+    def add(self, item: Resolved) -> None:
+        """Find or create a cell's run; stored members are kept, whichever study trained them."""
+        if all(c.item.cell != item.cell for c in self._cells):
+            writer = _open(self._store, self.run, self.name, item, self._reporter)
+            self._cells.append(_Training(writer, item, set(range(item.members))))
+
+    def adopt(self, run_id: str) -> RunWriter:
+        """Hang the run of a cell that is not trained any more under this study."""
+        writer = self._store.run(run_id)
+        self._store.adopt(writer, self.run, self.name)
+        return writer
+
+    def train(self, *cells: Cell) -> None:
+        """Train and store what is missing of these cells, by default of all, and score those that are then
+        complete."""
+        chosen = [self._find(cell) for cell in cells] or self._cells
+        self._reporter.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in chosen])
+        train(chosen, self._engine, self._resources, self._reporter)
 
     def wanted(self, cell: Cell) -> frozenset[int]:
         """Members that have been asked for: a cell may have more."""
@@ -100,12 +116,33 @@ class Study:
         """Of the run of one of the study's cells."""
         return self._find(cell).writer
 
+    def accuracies(self, cell: Cell) -> dict[int, float]:
+        """Test accuracy by member, of stored members that did not diverge."""
+        found = self._find(cell)
+        test = found.item.dataset.test_labels
+        result: dict[int, float] = {}
+        artifacts, fingerprint = found.writer.artifacts, cell.dataset_fingerprint
+        for shard in read_shards(artifacts, cell.hash, fingerprint, ("member", "predicted")):
+            kept = ~diverged(shard["predicted"])
+            shares = (shard["predicted"][kept, -len(test) :] == test).mean(1)
+            result |= dict(zip(shard["member"][kept].tolist(), shares.tolist(), strict=True))
+        return result
+
     def _find(self, cell: Cell) -> _Training:
         return next(c for c in self._cells if c.item.cell == cell)
 
     def table(self) -> pd.DataFrame:
         """As cells.parquet."""
         return self.registry.rows(c.writer.run_id for c in self._cells)
+
+    def answer(self, table: pd.DataFrame) -> Correlation | None:
+        """Log cells.parquet, and the correlation if 3 cells have scores."""
+        self.run.artifacts.put("cells.parquet", table.to_parquet)
+        scored = table["mean_score"].notna().sum() if "mean_score" in table else 0
+        correlation = correlate(self.registry, self.run.run_id) if scored >= 3 else None
+        if correlation is not None:
+            log_correlation(self.run, correlation)
+        return correlation
 
 
 def resolve(
@@ -169,11 +206,7 @@ def run_study(
     with open_study(grid, resolved, study, engine, resources, reporter, tracking_uri) as opened:
         opened.train()
         run, table = opened.run, opened.table()
-        run.artifacts.put("cells.parquet", table.to_parquet)
-        scored = table["mean_score"].notna().sum() if "mean_score" in table else 0
-        correlation = correlate(opened.registry, run.run_id) if scored >= 3 else None
-        if correlation is not None:
-            log_correlation(run, correlation)
+        correlation = opened.answer(table)
         run.log(note=notes.study(study, grid, correlation))
     return Outcome(run.run_id, run.experiment_id, table, correlation)
 
@@ -188,20 +221,16 @@ def open_study(
     reporter: Reporter,
     tracking_uri: str | None = None,
 ) -> Iterator[Study]:
-    """A study's run and its cells' runs, found or created.
-
-    Members that are safely stored are kept, whichever study trained them.
-    """
+    """A study's run and its cells' runs, found or created."""
     store = Store(tracking_uri)
     run = store.open_run("study", study, {"memreg.study": study, "memreg.grid": grid.name})
     with ended(run):
         store.save_view(study, run)
         run.log(note=notes.study(study, grid))
-        cells = [
-            _Training(_open(store, run, study, item, reporter), item, set(range(item.members)))
-            for item in resolved
-        ]
-        yield Study(run, Registry(tracking_uri), cells, engine, resources, reporter)
+        opened = Study(study, run, Registry(tracking_uri), store, engine, resources, reporter)
+        for item in resolved:
+            opened.add(item)
+        yield opened
 
 
 def train(cells: Sequence[_Training], engine: Engine, resources: Resources, reporter: Reporter) -> None:

@@ -95,6 +95,44 @@ class Reporter:
         self._console.print(text, markup=False, highlight=False)
 
 
+class TrialReporter(Reporter):
+    """Progress of a search: a line per trial."""
+
+    def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
+        """As `Reporter.start`, of one trial's cell, each time it gets more members."""
+        if not self._members:
+            self._grid = self._progress.add_task("members", total=None)
+            self._cell = self._progress.add_task("cell", total=None)
+        self._members = {cell.hash: (wanted - missing, wanted) for cell, missing, wanted in cells}
+
+    def finish(self, cell: Cell, metrics: Mapping[str, float]) -> None:
+        """Not said of each step of a trial."""
+
+    def trial(self, text: str) -> None:
+        """A trial has ended."""
+        self._say(text)
+
+
+def show_targets(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Targets with the cells that fill them; rows: as `memreg.search_study.Found.targets`."""
+    shown = Table(box=None, header_style="bold", padding=(0, 1))
+    for name in ("target", "test", "≥ .25", "members", "trial"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for name in ("hash", "recipe"):
+        shown.add_column(name, no_wrap=name == "hash")
+    for row in rows:
+        if "cell" not in row:
+            shown.add_row(_percent(row["target"]), "open")
+            continue
+        shown.add_row(
+            *(_percent(row.get(key)) for key in ("target", "test_accuracy", FRACTION)),
+            *(f"{row[key]:.0f}" for key in ("members", "trial")),
+            row["cell"][:8],
+            escape(row["recipe"]),
+        )
+    console().print(shown)
+
+
 def show_cells(table: pd.DataFrame) -> None:
     """The cells as a table, in order of test accuracy."""
     shown = Table(box=None, header_style="bold", padding=(0, 1))

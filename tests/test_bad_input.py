@@ -20,11 +20,12 @@ ROOT = Path(__file__).parent.parent
 def command(name):
     if name == "memreg":
         return memreg
-    package = "entrypoints" if name in ("corr_grid", "train") else "analysis"
+    package = "entrypoints" if name in ("corr_grid", "train", "search") else "analysis"
     return getattr(importlib.import_module(f"{package}.{name}"), name)
 
 
 TRAIN = ["--dataset", "digits", "--model", "vgg3-w8"]
+RANGE = ["--dataset", "digits", "--low", "0.8", "--high", "0.9"]
 CASES = [
     ("corr_grid", ["--grid", "digit"], "unknown grid 'digit': one of .*digits"),
     ("corr_grid", ["--grid", "missing.yaml"], "missing.yaml cannot be read"),
@@ -64,6 +65,28 @@ CASES = [
     ("train", [*TRAIN, "--design", "all", "--r", "0.7"], "r"),
     ("train", [*TRAIN, "--design-seed", "-1"], "seed"),
     ("train", ["--dataset", "digits+subset=50", "--model", "vgg3-w8", "--r", "0.97"], "folds"),
+    ("search", [], "--dataset"),
+    ("search", ["--dataset", "digits"], "Give low and high"),
+    ("search", [*RANGE, "--mode", "random"], "unknown mode 'random'"),
+    ("search", [*RANGE, "--mode", "optimize"], "low is for mode=fill"),
+    ("search", ["--dataset", "digits", "--low", "0.9", "--high", "0.8"], "0 < low < high < 1"),
+    ("search", ["--dataset", "digits", "--low", "0.8", "--high", "1.5"], "high"),
+    ("search", [*RANGE, "--targets", "1"], "two and more"),
+    ("search", [*RANGE, "--targets", "many"], "targets"),
+    ("search", [*RANGE, "--tolerance", "0"], "tolerance"),
+    ("search", [*RANGE, "--tolerance", "0.7"], "tolerance"),
+    ("search", [*RANGE, "--trials", "0"], "trials"),
+    ("search", [*RANGE, "--noise", "1"], "noise"),
+    ("search", [*RANGE, "--budget", "10"], "no model of the space is that small; vgg3-w4 has"),
+    ("search", [*RANGE, "--space", "large"], "unknown space 'large': one of paper, small"),
+    ("search", [*RANGE, "--space", "missing.yaml"], "missing.yaml cannot be read"),
+    ("search", [*RANGE, "--space", "list.yaml"], "mapping"),
+    ("search", [*RANGE, "--space", "broken.yaml"], "not YAML"),
+    ("search", [*RANGE, "--space", "paper"], "32x32"),
+    ("search", [*RANGE, "--study", "a b"], "name must be"),
+    ("search", [*RANGE, "--storage", "sqlite:////nowhere/at/all.db"], "no directory"),
+    ("search", [*RANGE, "--storage", "nonsense"], "storage nonsense"),
+    ("search", ["--dataset", "digits+noise=0.1", *RANGE[2:], "--noise", "0.2"], "noise"),
     ("correlation", ["--study", "nothing"], "there is no study 'nothing'"),
     ("correlation", ["--study", ""], "which study"),
     ("correlation", ["--study", "nothing,more"], "there is no study 'nothing'"),

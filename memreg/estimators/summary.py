@@ -25,7 +25,7 @@ def summarise(tally: Tally) -> dict[str, float]:
     members = int(tally.members.sum())
     return {
         "members": members,
-        "test_accuracy": float(tally.test_correct.sum() / members),
+        "test_accuracy": _share(tally.test_correct.sum(), members),
         "included_accuracy": _share(counts.included_correct.sum(), counts.included.sum()),
         "excluded_accuracy": _share(counts.excluded_correct.sum(), counts.excluded.sum()),
         **summarise_scores(score),

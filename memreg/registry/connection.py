@@ -20,6 +20,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from memreg.errors import MemregError
 
 SECONDS = 5  # MLflow itself would go on trying for minutes
+LOCKS = {
+    "postgresql": (
+        "SELECT pg_advisory_lock(hashtext('memreg'))",
+        "SELECT pg_advisory_unlock(hashtext('memreg'))",
+    ),
+    "mysql": ("SELECT GET_LOCK('memreg', 600)", "SELECT RELEASE_LOCK('memreg')"),
+}
 
 
 def connect(tracking_uri: str | None = None, create: bool = False) -> MlflowClient:
@@ -35,7 +42,7 @@ def connect(tracking_uri: str | None = None, create: bool = False) -> MlflowClie
             _reach_server(uri)
             return _first_answer(uri)
         if scheme.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql"):
-            with _reached(uri, create) as engine, _alone(engine):
+            with _reached(uri, create) as engine, alone(engine):
                 if create:
                     _create_sqlite(engine)
                 elif not inspect(engine).has_table("experiments"):
@@ -131,8 +138,8 @@ def _create_sqlite(engine: Engine) -> None:
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[None]:
-    """One process at a time: two that create MLflow's tables together would both fail."""
+def alone(engine: Engine) -> Iterator[None]:
+    """One process of memreg at a time: two that create tables together would both fail. Not to be nested."""
     dialect = engine.dialect.name
     if dialect == "sqlite":
         descriptor = os.open(Path(engine.url.database or "").parent, os.O_RDONLY)
@@ -142,12 +149,13 @@ def _alone(engine: Engine) -> Iterator[None]:
         finally:
             os.close(descriptor)
         return
+    lock, unlock = LOCKS.get(dialect, ("SELECT 1", "SELECT 1"))
     with engine.connect() as connection:
-        if dialect == "postgresql":
-            connection.exec_driver_sql("SELECT pg_advisory_lock(hashtext('memreg'))")
-        elif dialect == "mysql":
-            connection.exec_driver_sql("SELECT GET_LOCK('memreg', 600)")
-        yield
+        connection.exec_driver_sql(lock)
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql(unlock)
 
 
 def environment_run_id() -> str | None:

@@ -192,7 +192,7 @@ class Store:
         writer.log(params={**cell.params(), "parameters": parameters})
         return writer
 
-    def adopt(self, writer: CellWriter, parent: RunWriter, study: str) -> None:
+    def adopt(self, writer: RunWriter, parent: RunWriter, study: str) -> None:
         """Hang an existing cell under the newest study run that asked for it."""
         writer.log(tags={"mlflow.parentRunId": parent.run_id, "memreg.study": study})
 
