@@ -63,6 +63,7 @@ def plan(
     threads: int | None,
     device: str | None,
     loader: str | None,
+    gpus: float | None,
     data_dir: Path | None,
 ) -> None:
     """What a grid will cost: members, images, storage, and time after a few steps of each model."""

@@ -32,14 +32,16 @@ TEXT, COUNT = Maybe(click.STRING), Maybe(click.IntRange(min=1))
 SEED = Maybe(click.IntRange(min=0, max=2**32 - 1))
 SHARE = Maybe(click.FloatRange(min=0, max=1, min_open=True))
 POINTS = Maybe(click.FloatRange(min=0, max=100, min_open=True))
+GPUS = Maybe(click.FloatRange(min=0))
 PATH = Maybe(click.Path(path_type=Path))
 
 RESOURCES = (
-    click.option("--engine", type=TEXT, help="Where members run: local."),
+    click.option("--engine", type=TEXT, help="Where members run: local or ray; default local."),
     click.option("--workers", type=COUNT, help="Processes; default: as many as cores."),
     click.option("--threads", type=COUNT, help="Torch threads of each process; default 1."),
     click.option("--device", type=TEXT, help="auto, cpu, cuda or cuda:N; default auto."),
     click.option("--loader", type=TEXT, help="What reads images: memory or ffcv; default memory."),
+    click.option("--gpus", type=GPUS, help="Of engine ray: a member's share of a GPU; default none."),
     click.option("--data-dir", type=PATH, help="Default: MEMREG_DATA_DIR, else ./data."),
 )
 TRACKING = click.option(
@@ -48,7 +50,7 @@ TRACKING = click.option(
 
 
 def resource_options(f: F) -> F:
-    """--engine, --workers, --threads, --device, --loader, --data-dir."""
+    """--engine, --workers, --threads, --device, --loader, --gpus, --data-dir."""
     for option in reversed(RESOURCES):
         f = option(f)
     return f

@@ -10,7 +10,6 @@ from memreg.analyses.conclusions import in_words
 from memreg.analyses.neighbours import neighbours_of
 from memreg.data.name import canonical, parse
 from memreg.engines import Resources, engine
-from memreg.engines.job import resolve_device, resolve_loader
 from memreg.errors import MemregError
 from memreg.grid import Grid
 from memreg.leave_one_out import Request, run_leave_one_out
@@ -79,13 +78,15 @@ def search_and_show(request: SearchRequest, study: str, values: dict[str, Any]) 
 
 def _where(values: dict[str, Any]) -> dict[str, Any]:
     """Engine, resources and data directory from the values of `options.resource_options`."""
+    resources = Resources(
+        workers=values["workers"] or 0,
+        threads=values["threads"] or 1,
+        device=values["device"] or "auto",
+        loader=values["loader"] or "memory",
+        gpus=values["gpus"] or 0.0,
+    )
     return {
-        "engine": engine(values["engine"] or "local"),
-        "resources": Resources(
-            workers=values["workers"] or 0,
-            threads=values["threads"] or 1,
-            device=resolve_device(values["device"] or "auto"),
-            loader=resolve_loader(values["loader"] or "memory"),
-        ),
+        "engine": engine(values["engine"] or "local", resources),
+        "resources": resources,
         "data_dir": values["data_dir"],
     }

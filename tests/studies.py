@@ -9,7 +9,7 @@ import mlflow
 import pytest
 
 from memreg import options
-from memreg.engines import Resources, engine
+from memreg.engines import Engine, Resources, engine
 from memreg.grid import Grid, parse_grid
 from memreg.prediction import Predictions
 from memreg.registry.shards import COLUMNS
@@ -42,7 +42,9 @@ def uri(directory: Path) -> str:
     return f"sqlite:///{directory}/mlflow.db"
 
 
-def run(grid: Grid, directory: Path, study: str = "tiny", workers: int = 2) -> Outcome:
+def run(
+    grid: Grid, directory: Path, study: str = "tiny", workers: int = 2, on: Engine | None = None
+) -> Outcome:
     """Run in this process, with the registry in `directory` (which must be the working directory, since
     MLflow puts artifacts there)."""
     assert Path.cwd() == directory
@@ -50,7 +52,7 @@ def run(grid: Grid, directory: Path, study: str = "tiny", workers: int = 2) -> O
         return run_study(
             grid,
             study=study,
-            engine=engine("local"),
+            engine=on or engine("local"),
             resources=Resources(workers=workers),
             reporter=reporter,
             tracking_uri=uri(directory),

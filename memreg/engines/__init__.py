@@ -6,14 +6,27 @@ from memreg.engines.job import Engine, Job, Resources
 from memreg.engines.local import local
 from memreg.errors import MemregError
 
-ENGINES: dict[str, Callable[[], Engine]] = {"local": local}
+
+def ray(resources: Resources) -> Engine:
+    """Ray's, imported when first asked for."""
+    try:
+        from memreg.engines.ray import connect
+    except ImportError as error:
+        raise MemregError(f"engine ray needs Ray ({error}): pip install -e '.[ray]'") from error
+    return connect(resources)
 
 
-def engine(name: str) -> Engine:
-    """An engine by name, made ready in the background as far as that can be."""
+ENGINES: dict[str, Callable[[Resources], Engine]] = {"local": local, "ray": ray}
+
+
+def engine(name: str, resources: Resources = Resources()) -> Engine:  # noqa: B008
+    """An engine by name, made ready in the background as far as that can be.
+
+    Raises `MemregError` where it cannot give what `resources` ask for.
+    """
     if name not in ENGINES:
         raise MemregError(f"unknown engine '{name}': one of {', '.join(ENGINES)}")
-    return ENGINES[name]()
+    return ENGINES[name](resources)
 
 
 __all__ = ["ENGINES", "Engine", "Job", "Resources", "engine"]

@@ -9,6 +9,9 @@ from memreg.data.dataset import Dataset
 from memreg.errors import MemregError
 from memreg.prediction import Prediction
 
+AHEAD = 2  # jobs submitted per worker: enough that none waits for the driver
+ATTEMPTS = 3  # a member whose worker dies this often is given up
+
 
 @dataclass(frozen=True)
 class Job:
@@ -32,6 +35,8 @@ class Resources:
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     loader: str = "memory"
     """What reads training images: `memory` or `ffcv`. Both give the same networks."""
+    gpus: float = 0.0
+    """Share of a GPU that a member is given by Ray; 0.25 puts four on each."""
 
     @property
     def processes(self) -> int:

@@ -10,17 +10,18 @@ from pathlib import Path
 from memreg.data.dataset import Dataset
 from memreg.data.sharing import share
 from memreg.engines import server, worker
-from memreg.engines.job import Engine, Job, Resources, resolve_device, resolve_loader
+from memreg.engines.job import AHEAD, ATTEMPTS, Engine, Job, Resources, resolve_device, resolve_loader
 from memreg.errors import MemregError
 from memreg.prediction import Prediction
 
-AHEAD = 2  # jobs submitted per worker: enough that none waits for the driver
-ATTEMPTS = 3  # a member whose worker dies this often is given up
 
-
-def local() -> Engine:
+def local(resources: Resources) -> Engine:
     """`run_local`, with the process that its workers will be forked from already importing torch."""
     server.begin()
+    resolve_device(resources.device)
+    resolve_loader(resources.loader)
+    if resources.gpus:
+        raise MemregError("gpus is for engine=ray: with engine=local say device=cuda")
     return run_local
 
 

@@ -1,0 +1,216 @@
+"""The Ray engine on a real cluster of two nodes, both on this machine."""
+
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+import yaml
+from studies import TINY, run, same_bits, tiny, uri
+
+from memreg import options
+from memreg.engines import Job, Resources, engine
+from memreg.errors import MemregError
+from memreg.registry import Registry
+from memreg.study import resolve
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None and os.environ.get("MEMREG_REQUIRE_REAL") != "1",
+    reason="Ray is not installed (pip install -e '.[ray]')",
+)
+NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head, and a second node; one core each. This process is a driver on the head."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        cluster = Cluster(initialize_head=True, head_node_args=NODE)
+        cluster.second = cluster.add_node(**NODE)
+        patch.setenv("RAY_ADDRESS", cluster.address)
+        before = signal.getsignal(signal.SIGTERM)
+        engine("ray")
+        assert signal.getsignal(signal.SIGTERM) == before
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def jobs(members, **changes):
+    (item, *_) = resolve(tiny(**changes).cells)
+    dataset = {item.cell.dataset_fingerprint: item.dataset}
+    return [Job(item.cell, member) for member in range(members)], dataset
+
+
+def trainers(node):
+    """Processes of a node that are training a member."""
+    raylet = node.all_processes["raylet"][0].process.pid
+    found = []
+    for process in psutil.Process(raylet).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any("ray::_train" in part for part in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def until(true):
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_node_is_killed_in_the_middle_and_the_bits_are_those_of_local(cluster, tmp_path, monkeypatch, done):
+    import ray
+
+    on_ray = engine("ray")
+    busy = []
+
+    def kills(*arguments):
+        for i, finished in enumerate(on_ray(*arguments)):
+            yield finished
+            if i >= 20 and not busy and (found := trainers(cluster.second)):
+                busy.extend(found)
+                cluster.remove_node(cluster.second, allow_graceful=False)
+
+    monkeypatch.chdir(tmp_path)
+    outcome = run(tiny(), tmp_path, workers=0, on=kills)
+    assert busy
+    until(lambda: sum(node["Alive"] for node in ray.nodes()) == 1)
+    assert (outcome.cells["members"] == 20).all()
+    here, local = Registry(uri(tmp_path)), Registry(uri(done[0]))
+    for h in local.cells()["cell"]:
+        same_bits(here.predictions(h), local.predictions(h))
+        assert here.scores(h).equals(local.scores(h))
+
+
+def test_a_member_whose_worker_always_dies_is_one_clear_line(cluster):
+    stop = threading.Event()
+
+    def kill():
+        while not stop.wait(0.02):
+            for process in trainers(cluster.head_node):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+    work, datasets = jobs(1, defaults=TINY["defaults"] | {"epochs": 100_000})
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        with pytest.raises(MemregError, match="died 3 times while member 0 of vgg3-w8 on digits"):
+            list(engine("ray")(work, datasets, Resources()))
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_ctrl_c_cancels_what_runs(cluster, tmp_path):
+    import ray
+
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    command = ["--grid", "tiny.yaml", "--engine", "ray", "--members", "2000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "entrypoints.corr_grid", *command],
+        cwd=tmp_path,
+        env=os.environ | {"MLFLOW_TRACKING_URI": uri(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.glob("mlruns/**/*.arrow")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip().splitlines()[-1] == "interrupted: what was trained is kept, the same command goes on"
+    until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
+
+
+def test_shares_of_gpus_are_places(cluster):
+    """On a node that only claims to have a GPU: members are sent there, and it says that there is no CUDA."""
+    with pytest.raises(MemregError, match=r"no node of the Ray cluster has the 1 CPUs and 0\.25 GPUs"):
+        engine("ray", Resources(gpus=0.25))
+    node = cluster.add_node(**NODE | {"num_cpus": 8, "num_gpus": 1})
+    try:
+        from memreg.engines.ray import _places
+
+        assert _places(Resources(gpus=0.25)) == 4
+        assert _places(Resources(gpus=0.25, threads=4)) == 2
+        assert _places(Resources(gpus=0.25, workers=3)) == 3
+        work, datasets = jobs(2)
+        with pytest.raises(MemregError, match=r"^device 'cuda' asked for, but torch sees no CUDA here"):
+            list(engine("ray", Resources(gpus=0.25))(work, datasets, Resources(gpus=0.25)))
+    finally:
+        cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:1", "does not answer"),
+        ("nonsense", "does not answer"),
+        ("ray://127.0.0.1:1", "not through Ray Client"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path, address, message):
+    process = subprocess.run(
+        [sys.executable, "-m", "entrypoints.corr_grid", "--engine", "ray"],
+        cwd=tmp_path,
+        env=os.environ | {"RAY_ADDRESS": address, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 2
+    assert process.stderr.startswith(f"memreg: error: the Ray cluster of RAY_ADDRESS={address}")
+    assert message in process.stderr
+    assert process.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_an_address_it_is_this_machine(tmp_path, done):
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY | {"cells": TINY["cells"][:1]}))
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "entrypoints.corr_grid",
+            *["--grid", "tiny.yaml", "--engine", "ray", "--workers", "2"],
+        ],
+        cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+        | {"MLFLOW_TRACKING_URI": uri(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    assert "ray" not in process.stderr.lower()
+    (cell,) = Registry(uri(tmp_path)).cells()["cell"]
+    same_bits(Registry(uri(tmp_path)).predictions(cell), Registry(uri(done[0])).predictions(cell))
+
+
+@pytest.mark.parametrize(
+    ("name", "resources", "message"),
+    [
+        ("local", Resources(gpus=0.5), "gpus is for engine=ray"),
+        ("ray", Resources(device="cuda"), "gpus=0.25"),
+        ("ray", Resources(device="cpu", gpus=1), "gpus=0.25"),
+        ("dask", Resources(), "unknown engine 'dask': one of local, ray"),
+    ],
+)
+def test_what_an_engine_cannot_give_is_refused(name, resources, message):
+    with pytest.raises(MemregError, match=message):
+        engine(name, resources)
+
+
+def test_gpus_are_an_option_of_both_entry_points():
+    assert "gpus" in {p.name for p in options.resource_options(lambda: None).__click_params__}
