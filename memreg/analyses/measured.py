@@ -15,6 +15,7 @@ from memreg.registry import Registry
 from memreg.registry.reader import labels
 
 KEYS = ("test_accuracy", "included_accuracy", "gap", *STATISTICS)
+SIGNED = ("gap", "mean_score")  # between -1 and 1; all others are shares
 DRAWS = 50  # subsets of the members, for r at fewer of them
 
 
@@ -61,7 +62,7 @@ def measure(registry: Registry, table: pd.DataFrame) -> Measured:
         row: dict[str, Any] = {"run_id": run_id, "cell": hash_, "dataset": dataset, "model": model}
         row["members"] = metrics["members"]
         for key in KEYS:
-            low, high = interval(metrics[key], resampled[key], n)
+            low, high = np.clip(interval(metrics[key], resampled[key], n), -1 if key in SIGNED else 0, 1)
             row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
         rows.append(row)
         blocks.append(n)
