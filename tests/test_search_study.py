@@ -204,7 +204,8 @@ def test_postgresql_has_the_trials_in_a_schema_of_their_own():
 @contextlib.contextmanager
 def postgres():
     """The URI of a server of its own, run by the user postgres where this one is root."""
-    user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+    runuser = shutil.which("runuser", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    user = [runuser, "-u", "postgres", "--"] if runuser and os.getuid() == 0 else []
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
