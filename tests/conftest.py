@@ -4,9 +4,11 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers import MlflowServer, Postgres, postgres_programs
 from studies import run, tiny
 
 from memreg.data.cache import locked
@@ -38,3 +40,24 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     directory = tmp_path_factory.mktemp("study")
     with contextlib.chdir(directory):
         return directory, run(tiny(), directory)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL, whose databases are the tests'."""
+    if postgres_programs() is None:
+        missing = "PostgreSQL is not installed (apt-get install postgresql)"
+        if os.environ.get("MEMREG_REQUIRE_REAL") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[MlflowServer]:
+    """`mlflow server` on a PostgreSQL database, with a password and proxied artifacts."""
+    server = MlflowServer(tmp_path_factory.mktemp("server"), postgres.database("behind_the_server"))
+    yield server
+    server.stop()
