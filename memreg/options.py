@@ -31,6 +31,7 @@ class Maybe(click.ParamType[Any]):
 TEXT, COUNT = Maybe(click.STRING), Maybe(click.IntRange(min=1))
 SEED = Maybe(click.IntRange(min=0, max=2**32 - 1))
 SHARE = Maybe(click.FloatRange(min=0, max=1, min_open=True))
+SECONDS = Maybe(click.FloatRange(min=0))
 PATH = Maybe(click.Path(path_type=Path))
 
 RESOURCES = (
@@ -39,6 +40,7 @@ RESOURCES = (
     click.option("--threads", type=COUNT, help="Torch threads of each process; default 1."),
     click.option("--device", type=TEXT, help="auto, cpu, cuda or cuda:N; default auto."),
     click.option("--loader", type=TEXT, help="What reads images: memory or ffcv; default memory."),
+    click.option("--wait", type=SECONDS, help="Seconds, for cells others are at work on; default: stop."),
     click.option("--data-dir", type=PATH, help="Default: MEMREG_DATA_DIR, else ./data."),
 )
 TRACKING = click.option(
@@ -47,7 +49,7 @@ TRACKING = click.option(
 
 
 def resource_options(f: F) -> F:
-    """--engine, --workers, --threads, --device, --loader, --data-dir."""
+    """--engine, --workers, --threads, --device, --loader, --wait, --data-dir."""
     for option in reversed(RESOURCES):
         f = option(f)
     return f
@@ -110,6 +112,14 @@ def run(command: click.Command) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:
+        from mlflow.exceptions import MlflowException
+
+        from memreg.registry.connection import one_line
+
+        if not isinstance(error, MlflowException):
+            raise
+        _fail(f"MLflow: {one_line(error)}")
     sys.exit(0)
 
 

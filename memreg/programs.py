@@ -58,6 +58,7 @@ def _where(values: dict[str, Any]) -> dict[str, Any]:
             threads=values["threads"] or 1,
             device=resolve_device(values["device"] or "auto"),
             loader=resolve_loader(values["loader"] or "memory"),
+            wait=values["wait"] or 0,
         ),
         "data_dir": values["data_dir"],
     }

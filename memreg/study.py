@@ -22,12 +22,14 @@ from memreg.estimators.summary import summarise
 from memreg.grid import Grid, Planned, check_name
 from memreg.prediction import Prediction
 from memreg.registry import CellWriter, Registry, RunWriter, Store
+from memreg.registry.leases import Leases
 from memreg.registry.shards import read_shards
 from memreg.registry.store import end_status, ended
 from memreg.terminal import Reporter
 
 FLUSH_SECONDS = 15.0
 FLUSH_MEMBERS = 100
+POLL_SECONDS = 2.0
 SERIES = ("member/test_accuracy", "member/included_accuracy", "member/train_seconds")
 
 
@@ -57,15 +59,24 @@ class Outcome:
 class _Training:
     """A cell in training, with the members that finished but are not stored yet."""
 
-    writer: CellWriter
     item: Resolved
     wanted: set[int]
+    leases: Leases
+    writer: CellWriter = field(init=False)
     pending: list[Prediction] = field(default_factory=list)
     flushed: float = field(default_factory=time.monotonic)
 
     @property
     def missing(self) -> list[int]:
         return sorted(self.wanted - self.writer.members)
+
+    @property
+    def done(self) -> bool:
+        return self.writer.done(self.wanted)
+
+    @property
+    def leased(self) -> bool:
+        return self.writer.run_id in self.leases
 
 
 @dataclass
@@ -74,15 +85,52 @@ class Study:
 
     run: RunWriter
     registry: Registry
+    name: str
+    _store: Store
+    _leases: Leases
     _cells: list[_Training]
     _engine: Engine
     _resources: Resources
     _reporter: Reporter
 
     def train(self) -> None:
-        """Train and store what is missing, and score every cell that is then complete."""
-        self._reporter.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in self._cells])
-        train(self._cells, self._engine, self._resources, self._reporter)
+        """Train and store what is missing, and score every cell that is then complete.
+
+        What others are at work on comes last, so that no driver waits while another waits for it. Raises
+        `MemregError` if there has been nothing else to do for `Resources.wait` seconds.
+        """
+        said, idle = set[str](), time.monotonic()
+        while True:
+            busy = self.claim([c for c in self._cells if not c.done and not c.leased])
+            leased = [c for c in self._cells if c.leased]
+            if leased or not said:
+                self._reporter.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in self._cells])
+            if leased:
+                train(leased, self._engine, self._resources, self._reporter)
+                idle = time.monotonic()
+            if not busy:
+                return
+            if time.monotonic() - idle >= self._resources.wait:
+                raise _others_at_work(busy)
+            for text in set(busy) - said:
+                self._reporter.warn(f"waiting: {text}")
+            said.update(busy)
+            time.sleep(POLL_SECONDS)
+
+    def claim(self, cells: Sequence[_Training]) -> list[str]:
+        """Find or create the runs of cells, and take those that need work; who is at work on the others."""
+        claims = self._store.claim(
+            [(c.item.cell, c.wanted) for c in cells], self.run, self.name, self._leases
+        )
+        busy = []
+        for c, (writer, who) in zip(cells, claims, strict=True):
+            c.writer = writer
+            if c.leased:
+                _prepare(c, self._reporter)
+            elif not c.done:
+                recipe = c.item.cell.recipe
+                busy.append(f"{who or 'another'} is at work on {recipe.model} on {c.item.cell.dataset}")
+        return busy
 
     def wanted(self, cell: Cell) -> frozenset[int]:
         """Members that have been asked for: a cell may have more."""
@@ -90,10 +138,7 @@ class Study:
 
     def grow(self, cell: Cell, members: Iterable[int]) -> None:
         """Ask for these members too; `train` trains them."""
-        found = self._find(cell)
-        found.wanted.update(members)
-        if found.missing:
-            found.writer.reopen()
+        self._find(cell).wanted.update(members)
 
     def writer(self, cell: Cell) -> CellWriter:
         """Of the run of one of the study's cells."""
@@ -180,14 +225,20 @@ def open_study(
     """
     store = Store(tracking_uri)
     run = store.open_run("study", study, {"memreg.study": study, "memreg.grid": grid.name})
-    with ended(run):
+    with ended(run), Leases(store.client, run.run_id) as leases:
+        cells = [_Training(item, set(range(item.members)), leases) for item in resolved]
+        registry = Registry(tracking_uri)
+        opened = Study(run, registry, study, store, leases, cells, engine, resources, reporter)
+        if (busy := opened.claim(cells)) and not resources.wait:
+            for c in cells:
+                if c.leased:
+                    c.writer.end("KILLED")
+            raise _others_at_work(busy)
         store.save_view(study, run)
         run.log(note=notes.study(study, grid))
-        cells = [
-            _Training(_open(store, run, study, item, reporter), item, set(range(item.members)))
-            for item in resolved
-        ]
-        yield Study(run, Registry(tracking_uri), cells, engine, resources, reporter)
+        for c in cells:
+            store.adopt(c.writer, run, study)
+        yield opened
 
 
 def train(cells: Sequence[_Training], engine: Engine, resources: Resources, reporter: Reporter) -> None:
@@ -214,33 +265,35 @@ def train(cells: Sequence[_Training], engine: Engine, resources: Resources, repo
                 _finish(c, reporter)
                 del unfinished[job.cell.hash]
     except BaseException as error:
-        for c in unfinished.values():
+        for c in [c for c in unfinished.values() if c.leased]:
             _flush(c)
             c.writer.end(end_status(error))
         raise
 
 
-def _open(store: Store, run: RunWriter, study: str, item: Resolved, reporter: Reporter) -> CellWriter:
-    writer = store.find_cell(item.cell)
-    if writer is None:
-        writer = store.create_cell(item.cell, item.parameters, run, study)
-        dataset = item.dataset
+def _others_at_work(busy: Sequence[str]) -> MemregError:
+    more = f", and {len(busy) - 1} more cells are taken" if len(busy) > 1 else ""
+    return MemregError(f"{busy[0]}{more}: wait=SECONDS waits for that, or start again when it is done")
+
+
+def _prepare(c: _Training, reporter: Reporter) -> None:
+    """A run to which members are going to be added says what its cell is, and is open."""
+    writer, cell, dataset = c.writer, c.item.cell, c.item.dataset
+    if "cell.json" not in writer.artifacts.names("", ".json"):
+        writer.log(params={**cell.params(), "parameters": c.item.parameters})
         profile = f'{{"n_train": {dataset.n_train}, "n_test": {dataset.n_test}}}'
         writer.log_dataset(dataset.name, dataset.fingerprint, profile)
-        writer.artifacts.put("cell.json", lambda p: p.write_text(item.cell.canonical_json()))
         writer.artifacts.put("examples.parquet", dataset.examples().to_parquet)
-        return writer
-    for damage in writer.damaged:
+        writer.artifacts.put("cell.json", lambda path: path.write_text(cell.canonical_json()))
+    for damage in writer.damaged.values():
         reporter.warn(damage)
-    store.adopt(writer, run, study)
-    if writer.damaged or not writer.complete or not writer.members.issuperset(range(item.members)):
-        writer.reopen()
-    return writer
+    writer.reopen()
 
 
 def _flush(c: _Training) -> None:
     if not c.pending:
         return
+    c.leases.check(c.writer.run_id)
     labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
     predictions, c.pending = c.pending, []
     points = [(p.member, *_accuracies(p, labels), p.seconds) for p in predictions]
@@ -262,6 +315,7 @@ def _accuracies(p: Prediction, labels: np.ndarray) -> tuple[float, float]:
 def _finish(c: _Training, reporter: Reporter) -> None:
     """Scores and aggregates from the stored shards, then the tag that makes the cell visible."""
     writer, cell = c.writer, c.item.cell
+    c.leases.check(writer.run_id)
     labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
     _complete_series(writer, labels)
     shards = read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint, COLUMNS)
@@ -278,6 +332,7 @@ def _finish(c: _Training, reporter: Reporter) -> None:
     )
     writer.complete = True
     writer.end("FINISHED")
+    c.leases.release(writer.run_id)
     reporter.finish(cell, metrics)
 
 

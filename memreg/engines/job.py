@@ -32,6 +32,8 @@ class Resources:
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     loader: str = "memory"
     """What reads training images: `memory` or `ffcv`. Both give the same networks."""
+    wait: float = 0.0
+    """Seconds to wait for a cell that another driver is at work on."""
 
     @property
     def processes(self) -> int:

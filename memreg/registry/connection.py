@@ -93,8 +93,10 @@ def _reached(uri: str, create: bool) -> Iterator[Engine]:
             engine = create_engine(url)
         else:
             engine = create_engine(url, connect_args={"connect_timeout": SECONDS})
-        yield engine
-        engine.dispose()
+        try:
+            yield engine
+        finally:
+            engine.dispose()
     except (ArgumentError, NoSuchModuleError, DBAPIError) as error:
         raise MemregError(f"tracking URI {masked(uri)} does not answer: {one_line(error)}") from error
     except ImportError as error:
@@ -131,8 +133,19 @@ def _create_sqlite(engine: Engine) -> None:
 
 
 @contextmanager
+def exclusive(uri: str) -> Iterator[bool]:
+    """One process at a time in here; False over HTTP, where nothing is exclusive."""
+    if uri.startswith("http"):
+        yield False
+    else:
+        with _reached(uri, create=False) as engine, _alone(engine):
+            yield True
+
+
+@contextmanager
 def _alone(engine: Engine) -> Iterator[None]:
-    """One process at a time: two that create MLflow's tables together would both fail."""
+    """One process at a time: two that create MLflow's tables together would both fail, two that look for
+    a cell before either has created it would both create it."""
     dialect = engine.dialect.name
     if dialect == "sqlite":
         descriptor = os.open(Path(engine.url.database or "").parent, os.O_RDONLY)
