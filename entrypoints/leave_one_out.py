@@ -1,5 +1,6 @@
 """`mlflow run . -e leave_one_out`: Equation 1 to the letter, for some targets."""
 
+import dataclasses
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from memreg.recipe import Recipe
 
 @click.command()
 @click.option("--cell", required=True, help="A stored cell (hash or run id), or DATASET/MODEL.")
+@click.option("--dataset", type=options.TEXT, help="Of a stored cell once more, if it is code of yours.")
 @click.option("--targets", required=True, help="top:K, random:K, stratified:K, or a file of indices.")
 @click.option("--members", type=options.COUNT, help="Without each target; default 100.")
 @click.option("--everything", type=options.COUNT, help="Members on everything; default 400.")
@@ -24,8 +26,8 @@ from memreg.recipe import Recipe
 @options.recipe_options
 @options.resource_options
 def leave_one_out(study: str | None, **values: Any) -> None:
-    fields = ("cell", "targets", "members", "everything", "group_size", "neighbours", "halfwidth", "r")
-    asked = {name: values[name] for name in fields if values[name] is not None}
+    fields = {field.name for field in dataclasses.fields(Request)}
+    asked = {name: value for name, value in values.items() if name in fields and value is not None}
     recipe = options.given(values, tuple(Recipe.model_fields))
     request = Request(**asked, seed=values["design_seed"] or 0, recipe=tuple(recipe.items()))
     leave_one_out_and_show(request, study or "leave_one_out", values)

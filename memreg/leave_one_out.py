@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from memreg.analyses.leave_one_out import first_half_scores, truth_counts, truth
 from memreg.analyses.neighbours import neighbours_of
 from memreg.analyses.targets import choose, needs_scores
 from memreg.cell import Cell
+from memreg.data import load, load_stored
 from memreg.design import LeaveGroupOut, LeaveOneOut, LeaveOut
 from memreg.engines import Engine, Resources
 from memreg.errors import MemregError
@@ -45,6 +47,8 @@ class Request:
     """Below 1: all inside one fixed subset of this share."""
     seed: int = 0
     recipe: tuple[tuple[str, Any], ...] = ()
+    dataset: str | None = None
+    """That of a stored cell once more, where it is code of the user's."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,10 @@ def plan(
         raise MemregError(f"{request.recipe[0][0]} is the cell's own: leave it out, or name dataset/model")
     else:
         base = Planned(source.dataset, source.recipe, source.design, 1)
-    (opened,) = resolve([base], data_dir)
+    if source is None and request.dataset:
+        raise MemregError("dataset is for a stored cell: dataset/model names it already")
+    opening = load if source is None else partial(load_stored, named=request.dataset)
+    (opened,) = resolve([base], data_dir, opening)
     if source is not None and opened.cell.dataset_fingerprint != source.dataset_fingerprint:
         raise MemregError(
             f"data set {source.dataset} has changed since cell {request.cell} was trained: put it back"
@@ -142,7 +149,7 @@ def plan(
         Planned(base.dataset, base.recipe, design, request.members * design.round),
     ]
     by = f" by the first half of {source.hash[:12]}" if source and scores is not None else ""
-    return resolve(planned, data_dir), design, request.targets + by
+    return resolve(planned, data_dir, opening), design, request.targets + by
 
 
 def _design(request: Request, targets: tuple[int, ...], registry: Registry) -> LeaveOut:
