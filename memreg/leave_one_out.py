@@ -14,7 +14,7 @@ from memreg.analyses.neighbours import neighbours_of
 from memreg.analyses.targets import choose, needs_scores
 from memreg.cell import Cell
 from memreg.data import load, load_stored
-from memreg.design import LeaveGroupOut, LeaveOneOut, LeaveOut
+from memreg.design import Imported, LeaveGroupOut, LeaveOneOut, LeaveOut
 from memreg.engines import Engine, Resources
 from memreg.errors import MemregError
 from memreg.estimators.leave_one_out import missing
@@ -129,6 +129,8 @@ def plan(
         base = plan_cell(fields, "leave_one_out")
         if needs_scores(request.targets):
             raise MemregError(f"targets={request.targets}: scores are needed to choose by: name a cell")
+    elif isinstance(source.design, Imported):
+        raise MemregError(f"cell {request.cell} was imported: how to train more of its networks is not known")
     elif request.recipe:
         raise MemregError(f"{request.recipe[0][0]} is the cell's own: leave it out, or name dataset/model")
     else:

@@ -17,13 +17,17 @@ def study(name: str, grid: Grid, correlation: Correlation | None = None) -> str:
     return text + in_words(correlation) + "\n\nSee `figures/` and `correlation.json`."
 
 
-def cell(cell: Cell, parameters: int, metrics: Mapping[str, float]) -> str:
+def cell(cell: Cell, parameters: int | None, metrics: Mapping[str, float]) -> str:
     recipe = cell.recipe
+    tested = f"Test accuracy {metrics['test_accuracy']:.2%}; a"
+    if metrics["test_accuracy"] != metrics["test_accuracy"]:
+        tested = "A"
+    size = "" if parameters is None else f"{parameters:,} parameters, "
     fields = "\n".join(f"| {key} | {value} |" for key, value in cell.params().items())
     return (
         f"## {recipe.model} on {cell.dataset}\n\n"
-        f"{parameters:,} parameters, {metrics['members']:.0f} members. Test accuracy "
-        f"{metrics['test_accuracy']:.2%}; accuracy on included examples {metrics['included_accuracy']:.2%}, "
+        f"{size}{metrics['members']:.0f} members. {tested}ccuracy on included examples "
+        f"{metrics['included_accuracy']:.2%}, "
         f"on excluded ones {metrics['excluded_accuracy']:.2%}. Mean memorization score "
         f"{metrics['mean_score']:.4f}; {metrics['memorized_fraction/0.25']:.2%} of the training examples "
         f"score 0.25 or more.\n\nEach member's scalars are the series `member/...` (step = member index); "

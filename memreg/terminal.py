@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 from rich.console import Console
@@ -113,16 +113,17 @@ def show_cells(table: pd.DataFrame) -> None:
         shown.add_column(name, no_wrap=True)
     for name in numbers:
         shown.add_column(name, justify="right", no_wrap=True)
+    table = table if "test_accuracy" in table else table.assign(test_accuracy=float("nan"))
     for row in table.sort_values("test_accuracy", ascending=False).to_dict("records"):
         shown.add_row(
             escape(row["dataset"]),
             escape(row["model"]),
-            f"{row['weight_decay']:g}",
-            f"{row['augmentation']:g}",
-            f"{row['parameters']:,.0f}",
+            _number(row, "weight_decay", "g"),
+            _number(row, "augmentation", "g"),
+            _number(row, "parameters", ",.0f"),
             f"{row['members']:.0f}",
             *(_percent(row.get(key)) for key in ("test_accuracy", "included_accuracy", "excluded_accuracy")),
-            f"{row.get('mean_score', float('nan')):.4f}",
+            _number(row, "mean_score", ".4f"),
             _percent(row.get(FRACTION)),
             row["cell"][:8],
         )
@@ -147,6 +148,11 @@ class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.speed
         return Text(f"{60 * speed:.0f}/min" if speed else "", style="progress.data.speed")
+
+
+def _number(row: Mapping[Any, Any], key: str, shape: str) -> str:
+    value = row.get(key, float("nan"))
+    return "-" if value != value else format(value, shape)
 
 
 def _percent(value: float | None) -> str:

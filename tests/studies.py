@@ -60,12 +60,26 @@ def same_bits(a: Predictions, b: Predictions) -> None:
 
 def program(monkeypatch, capsys, command, *arguments):
     """What a command prints, run in this process as a program."""
+    status, out, err = _run(monkeypatch, capsys, command, arguments)
+    assert status == 0, err
+    return out
+
+
+def refused(monkeypatch, capsys, command, *arguments, match=""):
+    """The one line that a command ends with on bad input; `match` is in it."""
+    status, _, err = _run(monkeypatch, capsys, command, arguments)
+    assert status == 2, err
+    assert err.count("\n") == 1, err
+    assert match in err
+    return err
+
+
+def _run(monkeypatch, capsys, command, arguments):
     monkeypatch.setattr(sys, "argv", ["program", *arguments])
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    capsys.readouterr()
     with pytest.raises(SystemExit) as exit_:
         options.run(command)
     for number, handler in before.items():
         signal.signal(number, handler)
-    out, err = capsys.readouterr()
-    assert exit_.value.code == 0, err
-    return out
+    return exit_.value.code, *capsys.readouterr()

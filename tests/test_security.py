@@ -4,7 +4,6 @@ import ast
 import contextlib
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,11 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mlflow.exceptions import MlflowException
-from studies import uri
+from studies import refused, uri
 
 from analysis.approximation_error import approximation
 from entrypoints.leave_one_out import leave_one_out
-from memreg import options
 from memreg.analyses.subpopulations import same_data
 from memreg.cell import Cell
 from memreg.data import load, load_stored
@@ -197,20 +195,6 @@ def test_a_dataset_named_beside_dataset_and_model_is_refused(stored, monkeypatch
     arguments = ["--cell", "digits/vgg3-w8", "--targets", "random:3", "--dataset", "digits", "--epochs", "1"]
     refused(monkeypatch, capsys, leave_one_out, *arguments, match="names it already")
     assert any(parameter.name == "dataset" for parameter in approximation.params)
-
-
-def refused(monkeypatch, capsys, command, *arguments, match):
-    monkeypatch.setattr(sys, "argv", ["program", *arguments])
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with pytest.raises(SystemExit) as exit_:
-        options.run(command)
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    err = capsys.readouterr().err
-    assert exit_.value.code == 2
-    assert err.count("\n") == 1
-    assert match in err
-    return err
 
 
 @pytest.mark.parametrize(

@@ -10,19 +10,23 @@ from typing import Annotated
 from pydantic import Field
 
 from memreg.design.base import Neighbours
+from memreg.design.imported import Imported
 from memreg.design.leave_out import All, Fixed, LeaveGroupOut, LeaveOneOut
 from memreg.design.subsets import Spread, Subsets
 
 GridDesign = Annotated[Subsets | Spread | All, Field(discriminator="kind")]
 """What a grid may ask for."""
 LeaveOut = LeaveOneOut | LeaveGroupOut
-Design = Annotated[Subsets | Spread | All | Fixed | LeaveOneOut | LeaveGroupOut, Field(discriminator="kind")]
+Design = Annotated[
+    Subsets | Spread | All | Fixed | LeaveOneOut | LeaveGroupOut | Imported, Field(discriminator="kind")
+]
 
 __all__ = [
     "All",
     "Design",
     "Fixed",
     "GridDesign",
+    "Imported",
     "LeaveGroupOut",
     "LeaveOneOut",
     "LeaveOut",
