@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -148,22 +149,23 @@ def test_drivers_that_create_a_cell_at_the_same_moment_end_with_one_run_and_one_
     stores[0].experiment_id  # noqa: B018  created once, before the race
     parents = [store.open_run("study", f"s{i}", {}) for i, store in enumerate(stores)]
     leases = [Leases(store.client, parent.run_id) for store, parent in zip(stores, parents, strict=True)]
-    barrier, won = threading.Barrier(6), []
+    barrier = threading.Barrier(6)
 
     def claim(store, parent, lease):
-        with lease:
-            barrier.wait()
-            claims = store.claim([(cell, range(3)) for cell in CELLS], parent, "s", lease)
-            won.extend(writer.run_id for writer, _ in claims if writer.run_id in lease)
-            barrier.wait()
+        try:
+            with lease:
+                barrier.wait()
+                claims = store.claim([(cell, range(3)) for cell in CELLS], parent, "s", lease)
+                won = [writer.run_id for writer, _ in claims if writer.run_id in lease]
+                barrier.wait()
+                return won
+        except BaseException:
+            barrier.abort()
+            raise
 
-    threads = [
-        threading.Thread(target=claim, args=each) for each in zip(stores, parents, leases, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as pool:
+        futures = [pool.submit(claim, *each) for each in zip(stores, parents, leases, strict=True)]
+    won = [run_id for future in futures for run_id in future.result()]
     assert sorted(won) == sorted(run.info.run_id for run in cell_runs(store_uri))
     assert len(won) == 3
 

@@ -66,9 +66,14 @@ class Leases:
         return run_id in self._held
 
     def claim(self, run_id: str) -> None:
-        """For the run of a cell on which `at_work` finds nobody."""
-        self._client.set_tag(run_id, LEASE, self._value)
-        self._held.add(run_id)
+        """Take a cell on which `at_work` finds nobody, unless another takes it at this very moment."""
+        try:
+            self._client.set_tag(run_id, LEASE, self._value)
+        except MlflowException:  # over HTTP, of two who create the tag together one fails
+            if LEASE not in self._client.get_run(run_id).data.tags:
+                raise
+        else:
+            self._held.add(run_id)
 
     def settled(self, run: Run) -> bool:
         """Whether a claim stands; if not, it is forgotten."""
@@ -97,8 +102,8 @@ class Leases:
         text = run.data.tags.get(LEASE)
         if text is None or text == self._value:
             return None
+        lease = json.loads(text)
         try:
-            lease = json.loads(text)
             study = self._client.get_run(lease["study"])
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":

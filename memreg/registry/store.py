@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from mlflow import MlflowClient
@@ -86,17 +87,29 @@ class CellWriter(RunWriter):
         super().__init__(client, run)
         self.cell = cell
         self.complete = _complete(run)
-        self.members: set[int] = set()
-        self.damaged: dict[str, str] = {}
+
+    @property
+    def members(self) -> set[int]:
+        """Safely stored."""
+        return self._stored[0]
+
+    @property
+    def damaged(self) -> dict[str, str]:
         """What is wrong with which shard."""
+        return self._stored[1]
+
+    @cached_property
+    def _stored(self) -> tuple[set[int], dict[str, str]]:
+        members, damaged = set[int](), dict[str, str]()
         for name in self.artifacts.names("predictions", ".arrow"):
             path = self.artifacts.get(name)
             try:
-                shard = read_shard(path, cell.hash, cell.dataset_fingerprint)
+                shard = read_shard(path, self.cell.hash, self.cell.dataset_fingerprint)
             except MemregError as error:
-                self.damaged[name] = str(error)
+                damaged[name] = str(error)
             else:
-                self.members.update(shard["member"].tolist())
+                members.update(shard["member"].tolist())
+        return members, damaged
 
     def done(self, wanted: Collection[int]) -> bool:
         """Complete, with these members, and undamaged."""
@@ -109,7 +122,7 @@ class CellWriter(RunWriter):
         self.log(tags={"memreg.status": "training"})
         for name in self.damaged:
             self.artifacts.set_aside(name)
-        self.damaged = {}
+        self.damaged.clear()
 
     def store(self, predictions: list[Prediction], series: Mapping[str, Iterable[tuple[int, float]]]) -> None:
         """Keep members: first their shard, then what MLflow says of them."""
@@ -174,7 +187,11 @@ class Store:
     def save_view(self, study: str, run: RunWriter) -> None:
         """The study's cells as a saved view of the UI; a newer study of the same name takes its place."""
         key, value = view_tag(study, run.run_id)
-        self.client.set_experiment_tag(run.experiment_id, key, value)
+        with exclusive(self.client.tracking_uri):
+            try:
+                self.client.set_experiment_tag(run.experiment_id, key, value)
+            except MlflowException:  # over HTTP, of two who create the tag together one fails
+                self.client.set_experiment_tag(run.experiment_id, key, value)
 
     def find_cell(self, cell: Cell) -> Run | None:
         """The run of this cell in the experiment, if there is one; of several the oldest."""
@@ -213,11 +230,13 @@ class Store:
         if settling:
             time.sleep(SETTLE)
             runs = [self._settle(run, cell, created, leases) for run, cell in zip(runs, left, strict=True)]
-        claims = (
-            (CellWriter(self.client, run, cell), leases.at_work(run))
-            for run, cell in zip(runs, left, strict=True)
-        )
-        return [next(claims) if writer is None else (writer, None) for writer in done]
+        claims: list[tuple[CellWriter, str | None]] = []
+        for run, cell in zip(runs, left, strict=True):
+            mine = run.info.run_id in leases
+            who = None if mine else leases.at_work(self.client.get_run(run.info.run_id))
+            claims.append((CellWriter(self.client, run, cell), who))
+        rest = iter(claims)
+        return [next(rest) if writer is None else (writer, None) for writer in done]
 
     def _done(self, cell: Cell, wanted: Collection[int]) -> CellWriter | None:
         run = self.find_cell(cell)
