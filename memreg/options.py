@@ -1,5 +1,6 @@
 """Command-line options that entry points and commands share, and how both end on bad input."""
 
+import logging
 import os
 import signal
 import sys
@@ -98,6 +99,8 @@ def run(command: click.Command) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     warnings.filterwarnings("ignore", module="mlflow")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs what it then raises
     try:
         command.main(standalone_mode=False)
     except click.ClickException as error:
@@ -110,6 +113,13 @@ def run(command: click.Command) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:
+        from memreg.registry.connection import outage
+
+        why = outage(error)
+        if why is None:
+            raise
+        _fail(f"{why}; what is stored is kept, the same command goes on")
     sys.exit(0)
 
 

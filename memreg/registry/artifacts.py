@@ -50,7 +50,8 @@ class Artifacts:
             path = Path(self._cache.name) / name
             if not path.exists():
                 try:
-                    self._client.download_artifacts(self._run_id, name, self._cache.name)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    self._client.download_artifacts(self._run_id, name, str(path.parent))
                 except (MlflowException, OSError):
                     path.unlink(missing_ok=True)
         if not path.is_file():

@@ -1,5 +1,6 @@
 """Reaching a tracking server or database, or saying in one line why not."""
 
+import errno
 import fcntl
 import os
 import re
@@ -19,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from memreg.errors import MemregError
 
+OUTAGES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE)
 SECONDS = 5  # MLflow itself would go on trying for minutes
 
 
@@ -67,6 +69,15 @@ def masked(text: str) -> str:
 def one_line(error: BaseException) -> str:
     """The first line of an error's message, without credentials."""
     return masked((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
+def outage(error: BaseException) -> str | None:
+    """What has failed around memreg, if that is what the error says: a disk, a database, a server."""
+    if isinstance(error, OSError) and (error.errno in OUTAGES or isinstance(error, ConnectionError)):
+        return one_line(error)
+    if isinstance(error, MlflowException | DBAPIError):
+        return f"MLflow: {one_line(error).partition(' (Caused by')[0]}"
+    return None
 
 
 def _reach_server(uri: str) -> None:

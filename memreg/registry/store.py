@@ -6,7 +6,7 @@ One process, the driver, writes. Everything is logged by run id: MLflow's active
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mlflow import MlflowClient
@@ -86,8 +86,9 @@ class CellWriter(RunWriter):
         self.members: set[int] = set()
         self.damaged: list[str] = []
         for name in self.artifacts.names("predictions", ".arrow"):
+            path = self.artifacts.get(name)
             try:
-                shard = read_shard(self.artifacts.get(name), cell.hash, cell.dataset_fingerprint)
+                shard = read_shard(path, cell.hash, cell.dataset_fingerprint)
             except MemregError as error:
                 self.damaged.append(str(error))
                 self.artifacts.set_aside(name)
@@ -211,11 +212,12 @@ class Store:
 
 @contextmanager
 def ended(run: RunWriter) -> Iterator[RunWriter]:
-    """A run is left FINISHED, FAILED or KILLED, never RUNNING."""
+    """A run is left FINISHED, FAILED or KILLED; RUNNING only where MLflow does not answer any more."""
     try:
         yield run
     except BaseException as error:
-        run.end(end_status(error))
+        with suppress(MlflowException):
+            run.end(end_status(error))
         raise
     run.end("FINISHED")
 
