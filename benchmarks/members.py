@@ -65,7 +65,9 @@ def memreg_cell(members: int, epochs: int, augment: int) -> None:
     )
     start = time.perf_counter()
     with Reporter() as reporter:
-        run_study(grid, study="bench", engine=engine("local"), resources=Resources(), reporter=reporter)
+        run_study(
+            grid, study="bench", engine=engine("local", Resources()), resources=Resources(), reporter=reporter
+        )
     print(f"seconds {time.perf_counter() - start:.2f}")
 
 
@@ -104,7 +106,7 @@ def grid_share(name: str, members: int | None) -> tuple[float, float]:
         run_study(
             load_grid(name, members),
             study=name,
-            engine=engine("local"),
+            engine=engine("local", Resources()),
             resources=Resources(),
             reporter=reporter,
         )

@@ -47,7 +47,7 @@ class Reporter:
             disable=not self._console.is_terminal,
         )
         self._members: dict[str, tuple[int, int]] = {}
-        self._cells_done = 0
+        self._done: set[str] = set()
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -62,7 +62,7 @@ class Reporter:
         missing = sum(m for _, m, _ in cells)
         wanted = sum(w for _, _, w in cells)
         self._members = {cell.hash: (w - m, w) for cell, m, w in cells}
-        self._cells_done = sum(m == 0 for _, m, _ in cells)
+        self._done = {cell.hash for cell, m, _ in cells if m == 0}
         self._grid = self._progress.add_task("grid", total=wanted, completed=wanted - missing)
         self._cell = self._progress.add_task("cell", total=None, visible=missing > 0)
         self._say(
@@ -80,10 +80,10 @@ class Reporter:
 
     def finish(self, cell: Cell, metrics: Mapping[str, float]) -> None:
         """All members of `cell` are in."""
-        self._cells_done += self._members[cell.hash][0] > 0
+        self._done.add(cell.hash)
         seconds = time.monotonic() - self._began
         self._say(
-            f"[{self._cells_done}/{len(self._members)}] {cell.recipe.model} on {cell.dataset}: test accuracy "
+            f"[{len(self._done)}/{len(self._members)}] {cell.recipe.model} on {cell.dataset}: test accuracy "
             f"{metrics['test_accuracy']:.1%}, score >= 0.25 {_percent(metrics[FRACTION])}, "
             f"{metrics['members']:.0f} members, {seconds:.0f} s"
         )

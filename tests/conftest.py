@@ -4,9 +4,11 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers import MlflowServer, Postgres, postgres_programs
 from studies import PLANTED, PLANTED_RECIPE, program, run, tiny, uri
 
 from memreg.data.cache import locked
@@ -56,3 +58,24 @@ def tool(planted, monkeypatch, capsys):
     monkeypatch.chdir(directory)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
     return cell, lambda *words: program(monkeypatch, capsys, *words)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL, whose databases are the tests'."""
+    if postgres_programs() is None:
+        missing = "PostgreSQL is not installed (apt-get install postgresql)"
+        if os.environ.get("MEMREG_REQUIRE_REAL") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[MlflowServer]:
+    """`mlflow server` on a PostgreSQL database, with a password and proxied artifacts."""
+    server = MlflowServer(tmp_path_factory.mktemp("server"), postgres.database("behind_the_server"))
+    yield server
+    server.stop()

@@ -52,7 +52,7 @@ def run(
         return run_study(
             grid,
             study=study,
-            engine=on or engine("local"),
+            engine=on or engine("local", Resources()),
             resources=Resources(workers=workers),
             reporter=reporter,
             tracking_uri=uri(directory),

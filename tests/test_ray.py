@@ -38,7 +38,7 @@ def cluster():
         cluster.second = cluster.add_node(**NODE)
         patch.setenv("RAY_ADDRESS", cluster.address)
         before = signal.getsignal(signal.SIGTERM)
-        engine("ray")
+        engine("ray", Resources())
         assert signal.getsignal(signal.SIGTERM) == before
         yield cluster
         ray.shutdown()
@@ -72,7 +72,7 @@ def until(true):
 def test_a_node_is_killed_in_the_middle_and_the_bits_are_those_of_local(cluster, tmp_path, monkeypatch, done):
     import ray
 
-    on_ray = engine("ray")
+    on_ray = engine("ray", Resources())
     busy = []
 
     def kills(*arguments):
@@ -107,7 +107,7 @@ def test_a_member_whose_worker_always_dies_is_one_clear_line(cluster):
     thread.start()
     try:
         with pytest.raises(MemregError, match="died 3 times while member 0 of vgg3-w8 on digits"):
-            list(engine("ray")(work, datasets, Resources()))
+            list(engine("ray", Resources())(work, datasets, Resources()))
     finally:
         stop.set()
         thread.join()

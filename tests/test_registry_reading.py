@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from memreg.errors import MemregError
 from memreg.registry import Registry
 from memreg.registry.api import Api
+from memreg.registry.connection import connect
 from memreg.registry.frames import frame
 from memreg.registry.reader import COMPLETE
 from memreg.registry.sql import REVISIONS, Sql, sql_reader
@@ -163,6 +164,15 @@ def one_snapshot(uri):
 
 def test_both_queries_see_one_snapshot(tmp_path):
     one_snapshot(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_postgresql_is_read_alike(postgres):
+    uri = postgres.database("odd")
+    same_frames(uri, odd_store.fill(connect(uri, create=True)))
+    one_snapshot(uri)
+    assert re.search(r"[\d.]+ s before, [\d.]+ s after", tune(uri))
+    with pytest.raises(MemregError, match="--wal is for SQLite"):
+        tune(uri, wal=True)
 
 
 def test_tuning_says_what_it_gained(odd, tmp_path, monkeypatch):

@@ -2,12 +2,9 @@
 
 import contextlib
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -187,39 +184,14 @@ def test_killed_and_interrupted_it_goes_on_with_the_cells_it_has(tmp_path):
     assert all(params in [t.params for t in told] for params in interrupted)
 
 
-@pytest.mark.skipif(not shutil.which("initdb"), reason="no PostgreSQL here")
-def test_postgresql_has_the_trials_in_a_schema_of_their_own():
-    with postgres() as tracking:
-        mlflow.MlflowClient(tracking).search_experiments()
-        storage = open_storage(storage_url(tracking))
-        with exclusively(storage):
-            optuna.create_study(storage=storage, study_name="s")
-        mlflow.MlflowClient(tracking).search_experiments()
-        again = open_storage(storage_url(tracking))
-        assert optuna.get_all_study_names(again) == ["s"]
-        for opened in (storage, again):
-            opened.engine.dispose()
-
-
-@contextlib.contextmanager
-def postgres():
-    """The URI of a server of its own, run by the user postgres where this one is root."""
-    runuser = shutil.which("runuser", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    user = [runuser, "-u", "postgres", "--"] if runuser and os.getuid() == 0 else []
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="memreg-", ignore_cleanup_errors=True) as home:
-        if user:
-            shutil.chown(home, "postgres")
-
-        def call(*words):
-            subprocess.run([*user, *words], check=True, stdout=subprocess.DEVNULL, cwd=home)
-
-        call("initdb", "-D", f"{home}/data", "-A", "trust", "-U", "postgres")
-        settings = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off"
-        call("pg_ctl", "-D", f"{home}/data", "-o", settings, "-l", f"{home}/log", "-w", "start")
-        try:
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        finally:
-            call("pg_ctl", "-D", f"{home}/data", "-m", "fast", "-w", "stop")
+def test_postgresql_has_the_trials_in_a_schema_of_their_own(postgres):
+    tracking = postgres.database("searched")
+    mlflow.MlflowClient(tracking).search_experiments()
+    storage = open_storage(storage_url(tracking))
+    with exclusively(storage):
+        optuna.create_study(storage=storage, study_name="s")
+    mlflow.MlflowClient(tracking).search_experiments()
+    again = open_storage(storage_url(tracking))
+    assert optuna.get_all_study_names(again) == ["s"]
+    for opened in (storage, again):
+        opened.engine.dispose()

@@ -19,7 +19,7 @@ def ray(resources: Resources) -> Engine:
 ENGINES: dict[str, Callable[[Resources], Engine]] = {"local": local, "ray": ray}
 
 
-def engine(name: str, resources: Resources = Resources()) -> Engine:  # noqa: B008
+def engine(name: str, resources: Resources) -> Engine:
     """An engine by name, made ready in the background as far as that can be.
 
     Raises `MemregError` where it cannot give what `resources` ask for.

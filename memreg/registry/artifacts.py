@@ -2,16 +2,18 @@
 
 import tempfile
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
 from memreg.errors import MemregError
 from memreg.files import write_atomically
+from memreg.registry.connection import masked
 
 
 class Artifacts:
@@ -20,13 +22,12 @@ class Artifacts:
     `put` never leaves half a file under its name: MLflow's own copy into a local store could.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, artifact_uri: str) -> None:
-        self._client = client
+    def __init__(self, tracking_uri: str, run_id: str, artifact_uri: str) -> None:
+        self._tracking_uri = tracking_uri
         self._run_id = run_id
         self._uri = artifact_uri
         local = is_local_uri(artifact_uri)
         self._root = Path(local_file_uri_to_path(artifact_uri)) if local else None
-        self._cache: tempfile.TemporaryDirectory[str] | None = None
 
     def put(self, name: str, write: Callable[[Path], object]) -> None:
         """`write` fills the file at the path that it is given; then the artifact `name` is that file."""
@@ -35,28 +36,29 @@ class Artifacts:
             return
         with tempfile.TemporaryDirectory(prefix="memreg-") as directory:
             path = Path(directory) / PurePosixPath(name).name
-            write_atomically(path, write)
+            write(path)
             folder = str(PurePosixPath(name).parent)
-            self._client.log_artifact(self._run_id, str(path), None if folder == "." else folder)
-        self._forget(name)
+            self._remote.log_artifact(str(path), None if folder == "." else folder)
+        self.forget(name)
 
     def get(self, name: str) -> Path:
-        """A local path of the artifact: in place, or downloaded once and kept as long as this object."""
+        """A local path of the artifact: in place, or downloaded.
+
+        Shards, which do not change, are downloaded once and kept as long as this object.
+        """
         if self._root is not None:
             path = self._root / name
-        else:
-            if self._cache is None:
-                self._cache = tempfile.TemporaryDirectory(prefix="memreg-")
-            path = Path(self._cache.name) / name
-            if not path.exists():
-                try:
-                    self._client.download_artifacts(self._run_id, name, self._cache.name)
-                except (MlflowException, OSError):
-                    path.unlink(missing_ok=True)
-        if not path.is_file():
-            raise MemregError(
-                f"run {self._run_id} has no artifact {name}: its cell is not complete, or it was deleted"
-            )
+            if not path.is_file():
+                raise self._missing(name, "")
+            return path
+        path = self._downloads / name
+        if path.suffix != ".arrow" or not path.exists():
+            try:
+                self._remote.download_artifacts(name, str(self._downloads))
+            except (MlflowException, OSError) as error:
+                path.unlink(missing_ok=True)
+                reason = str(error).strip().splitlines()[-1]
+                raise self._missing(name, f" ({masked(reason)})") from error
         return path
 
     def names(self, folder: str, suffix: str) -> list[str]:
@@ -64,20 +66,38 @@ class Artifacts:
         if self._root is not None:
             found = [p.name for p in (self._root / folder).glob(f"[!.]*{suffix}")]
         else:
-            listed = self._client.list_artifacts(self._run_id, folder or None)
+            listed = self._remote.list_artifacts(folder or None)
             found = [PurePosixPath(f.path).name for f in listed if f.path.endswith(suffix)]
         return sorted(f"{folder}/{name}" if folder else name for name in found)
 
     def set_aside(self, name: str) -> None:
-        """Take a damaged file out of the way: renamed in a local store, deleted in a remote one."""
+        """Take a damaged file out of the way, by the name `<name>.damaged`."""
         if self._root is not None:
-            path = self._root / name
-            path.replace(path.with_name(f"{path.name}.damaged"))
-        else:
-            store = get_artifact_repository(self._uri, tracking_uri=self._client.tracking_uri)
-            store.delete_artifacts(name)
-            self._forget(name)
+            (self._root / name).replace(self._root / f"{name}.damaged")
+            return
+        damaged = self.get(name).read_bytes()
+        self.put(f"{name}.damaged", lambda path: path.write_bytes(damaged))
+        self._remote.delete_artifacts(name)
+        self.forget(name)
 
-    def _forget(self, name: str) -> None:
-        if self._cache is not None:
-            (Path(self._cache.name) / name).unlink(missing_ok=True)
+    def forget(self, name: str) -> None:
+        """Download it anew when it is next asked for."""
+        if self._root is None:
+            (self._downloads / name).unlink(missing_ok=True)
+
+    @cached_property
+    def _remote(self) -> ArtifactRepository:
+        return get_artifact_repository(self._uri, tracking_uri=self._tracking_uri)
+
+    @cached_property
+    def _directory(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix="memreg-")
+
+    @property
+    def _downloads(self) -> Path:
+        return Path(self._directory.name)
+
+    def _missing(self, name: str, reason: str) -> MemregError:
+        return MemregError(
+            f"run {self._run_id} has no artifact {name}: its cell is not complete, or it was deleted{reason}"
+        )

@@ -126,7 +126,7 @@ class Registry:
     def _of(self, run: Run) -> Artifacts:
         run_id = run.info.run_id
         if run_id not in self._artifacts:
-            self._artifacts[run_id] = Artifacts(self._client, run_id, run.info.artifact_uri)
+            self._artifacts[run_id] = Artifacts(self._client.tracking_uri, run_id, run.info.artifact_uri)
         return self._artifacts[run_id]
 
     def _run(self, run_id: str, kind: str) -> Run:

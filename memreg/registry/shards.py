@@ -98,7 +98,13 @@ def read_shards(
     if not names:
         raise MemregError(f"cell {cell[:12]} has no prediction shards yet")
     for name in names:
-        yield read_shard(artifacts.get(name), cell, dataset_fingerprint, columns)
+        path = artifacts.get(name)
+        try:
+            shard = read_shard(path, cell, dataset_fingerprint, columns)
+        except MemregError:
+            artifacts.forget(name)  # a study may mend it
+            raise
+        yield shard
 
 
 def stack(shards: Shards) -> Predictions:

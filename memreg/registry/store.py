@@ -35,7 +35,7 @@ class RunWriter:
         self.client = client
         self.run_id: str = run.info.run_id
         self.experiment_id: str = run.info.experiment_id
-        self.artifacts = Artifacts(client, self.run_id, run.info.artifact_uri)
+        self.artifacts = Artifacts(client.tracking_uri, self.run_id, run.info.artifact_uri)
 
     def log(
         self,
@@ -86,8 +86,9 @@ class CellWriter(RunWriter):
         self.members: set[int] = set()
         self.damaged: list[str] = []
         for name in self.artifacts.names("predictions", ".arrow"):
+            path = self.artifacts.get(name)
             try:
-                shard = read_shard(self.artifacts.get(name), cell.hash, cell.dataset_fingerprint)
+                shard = read_shard(path, cell.hash, cell.dataset_fingerprint)
             except MemregError as error:
                 self.damaged.append(str(error))
                 self.artifacts.set_aside(name)
