@@ -131,7 +131,7 @@ def test_ctrl_c_cancels_what_runs(cluster, tmp_path):
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert err.strip().splitlines()[-1] == "interrupted: what was trained is kept, the same command goes on"
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
 
