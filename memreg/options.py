@@ -1,7 +1,6 @@
 """Command-line options that entry points and commands share, and how both end on bad input."""
 
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 import yaml
 
+from memreg import interruption
 from memreg.errors import MemregError
 from memreg.grid import DESIGN_KEYS
 from memreg.recipe import Recipe
@@ -94,10 +94,9 @@ def _yaml(text: str) -> Any:
 def run(command: click.Command) -> NoReturn:
     """Run a command as a program: bad input is one line on stderr and exit status 2.
 
-    SIGTERM is answered like Ctrl-C, once; what is then put in order is not interrupted again.
+    SIGTERM is answered like Ctrl-C.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    interruption.listen()
     warnings.filterwarnings("ignore", module="mlflow")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -119,9 +118,3 @@ def run(command: click.Command) -> NoReturn:
 def _fail(message: str) -> NoReturn:
     print(f"memreg: error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
-
-
-def _interrupt(*_: object) -> NoReturn:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from memreg import models, notes
+from memreg import interruption, models, notes
 from memreg.analyses.correlation import Correlation, correlate, log_correlation
 from memreg.analyses.memorization import score_table
 from memreg.analyses.tallies import COLUMNS, tally_shards
@@ -256,6 +256,7 @@ def train(cells: Sequence[_Training], engine: Engine, resources: Resources, repo
             if complete:
                 _finish(c, reporter)
                 del unfinished[job.cell.hash]
+            interruption.check()
     except BaseException as error:
         for c in unfinished.values():
             _flush(c)

@@ -1,0 +1,57 @@
+"""Ctrl-C is answered once, and never lost."""
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+from studies import run, tiny
+
+from memreg import interruption
+from memreg.terminal import Reporter
+
+
+@pytest.fixture
+def listening():
+    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
+    hook = sys.unraisablehook
+    interruption.listen()
+    yield
+    interruption.listen()
+    sys.unraisablehook = hook
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Swallowing:
+    """Is interrupted in its finalizer: Python drops that, and goes on."""
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+
+def test_an_interruption_that_a_finalizer_swallows_stops_the_study(tmp_path, monkeypatch, listening, capsys):
+    advanced = []
+
+    def advance(self, cell):
+        advanced.append(cell)
+        if len(advanced) == 3:
+            Swallowing()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Reporter, "advance", advance)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny(), tmp_path)
+    assert len(advanced) == 3
+    assert "Exception ignored" not in capsys.readouterr().err
+
+
+def test_what_is_put_in_order_is_not_interrupted_again(listening):
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    for number in interruption.SIGNALS:
+        os.kill(os.getpid(), number)
+    with pytest.raises(KeyboardInterrupt):
+        interruption.check()
