@@ -77,7 +77,7 @@ def grid_share(name: str, members: int | None) -> tuple[float, float]:
     from memreg.grid import load_grid
     from memreg.registry import CellWriter, RunWriter, Store
     from memreg.registry.artifacts import Artifacts
-    from memreg.study import run_study
+    from memreg.study import Where, run_study
     from memreg.terminal import Reporter
 
     spent, depth = 0.0, 0
@@ -103,13 +103,7 @@ def grid_share(name: str, members: int | None) -> tuple[float, float]:
                 setattr(kind, key, timed(value))
     start = time.perf_counter()
     with Reporter() as reporter:
-        run_study(
-            load_grid(name, members),
-            study=name,
-            engine=engine("local", Resources()),
-            resources=Resources(),
-            reporter=reporter,
-        )
+        run_study(load_grid(name, members), name, Where(engine("local", Resources()), Resources()), reporter)
     whole = time.perf_counter() - start
     return whole, spent / whole
 

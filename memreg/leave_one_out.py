@@ -13,13 +13,12 @@ from memreg.analyses.neighbours import neighbours_of
 from memreg.analyses.targets import choose, needs_scores
 from memreg.cell import Cell
 from memreg.design import LeaveGroupOut, LeaveOneOut, LeaveOut
-from memreg.engines import Engine, Resources
 from memreg.errors import MemregError
 from memreg.estimators.leave_one_out import missing
 from memreg.grid import Grid, plan_cell
 from memreg.registry import Registry
 from memreg.registry.reader import scores_name
-from memreg.study import Resolved, Study, open_study, resolve, resolve_like
+from memreg.study import Resolved, Study, Where, open_study, resolve, resolve_like
 from memreg.terminal import Reporter
 
 
@@ -77,20 +76,17 @@ class Truth:
 def run_leave_one_out(
     request: Request,
     study: str,
-    engine: Engine,
-    resources: Resources,
+    where: Where,
     reporter: Reporter,
-    data_dir: Path | None = None,
-    tracking_uri: str | None = None,
 ) -> Truth:
     """Train what is missing and log scores-leave_one_out.parquet to the leave-out cell's run.
 
     Raises `MemregError` before anything is written if the input is at fault.
     """
-    both, design, chosen = plan(request, Registry(tracking_uri), data_dir)
+    both, design, chosen = plan(request, Registry(where.tracking_uri), where.data_dir)
     everything, without = (item.cell for item in both)
     grid = Grid("leave_one_out", "Members without their targets, and members on everything.", ())
-    with open_study(grid, both, study, engine, resources, reporter, tracking_uri) as opened:
+    with open_study(grid, both, study, where, reporter) as opened:
         opened.train()
         if request.halfwidth is not None:
             _narrow(opened, everything, without, design, request.halfwidth)

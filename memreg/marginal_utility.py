@@ -20,7 +20,6 @@ from memreg.analyses.memorization import rescore
 from memreg.analyses.neighbours import neighbours_of
 from memreg.cell import Cell
 from memreg.design import All, Design, Removal
-from memreg.engines import Engine, Resources
 from memreg.errors import MemregError
 from memreg.estimators.counts import Mask
 from memreg.estimators.duplicates import has_near_duplicate
@@ -28,7 +27,7 @@ from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.utility import knee
 from memreg.grid import Grid
 from memreg.registry import Registry
-from memreg.study import Resolved, open_study, resolve_like
+from memreg.study import Resolved, Where, open_study, resolve_like
 from memreg.terminal import Reporter
 
 AUTO = "auto"
@@ -75,21 +74,18 @@ class Utility:
 def run_marginal_utility(
     request: Request,
     study: str,
-    engine: Engine,
-    resources: Resources,
+    where: Where,
     reporter: Reporter,
-    data_dir: Path | None = None,
-    tracking_uri: str | None = None,
 ) -> Utility:
     """Train what is missing, compare, and log it to the study's run.
 
     Raises `MemregError` before anything is written if the input is at fault.
     """
-    plan = plan_arms(request, Registry(tracking_uri), data_dir)
+    plan = plan_arms(request, Registry(where.tracking_uri), where.data_dir)
     dataset = plan.resolved[0].dataset
     distinct = ~has_near_duplicate(dataset.test_images, dataset.train_images)
     grid = Grid("marginal_utility", "Members on everything, and without what each arm leaves out.", ())
-    with open_study(grid, plan.resolved, study, engine, resources, reporter, tracking_uri) as opened:
+    with open_study(grid, plan.resolved, study, where, reporter) as opened:
         opened.train()
         table = opened.table()
         opened.run.artifacts.put("cells.parquet", table.to_parquet)

@@ -16,13 +16,13 @@ from memreg.leave_one_out import Request, run_leave_one_out
 from memreg.registry import Registry
 from memreg.search_study import Request as SearchRequest
 from memreg.search_study import run_search
-from memreg.study import Outcome, run_study
+from memreg.study import Outcome, Where, run_study
 
 
 def train_and_show(grid: Grid, study: str | None, values: dict[str, Any]) -> Outcome:
     """Run a grid as a study with the values of `options.resource_options`, and print what came of it."""
     with terminal.Reporter() as reporter:
-        outcome = run_study(grid, study=study or grid.name, reporter=reporter, **_where(values))
+        outcome = run_study(grid, study or grid.name, _where(values), reporter)
     terminal.show_cells(outcome.cells)
     if outcome.correlation is not None:
         terminal.say(in_words(outcome.correlation))
@@ -44,7 +44,7 @@ def with_neighbours(fields: dict[str, Any]) -> dict[str, Any]:
 def leave_one_out_and_show(request: Request, study: str, values: dict[str, Any]) -> None:
     """Leave-one-out as a study, and what came of it."""
     with terminal.Reporter() as reporter:
-        truth = run_leave_one_out(request, study=study, reporter=reporter, **_where(values))
+        truth = run_leave_one_out(request, study, _where(values), reporter)
     terminal.show_cells(truth.cells)
     terminal.say(truth.in_words())
     terminal.say(terminal.ui_hint(get_tracking_uri(), truth.experiment_id, study))
@@ -53,9 +53,7 @@ def leave_one_out_and_show(request: Request, study: str, values: dict[str, Any])
 def marginal_utility_and_show(request: marginal_utility.Request, study: str, values: dict[str, Any]) -> None:
     """Marginal utility as a study, and what came of it."""
     with terminal.Reporter() as reporter:
-        utility = marginal_utility.run_marginal_utility(
-            request, study=study, reporter=reporter, **_where(values)
-        )
+        utility = marginal_utility.run_marginal_utility(request, study, _where(values), reporter)
     terminal.show_arms(utility.result.table)
     terminal.say(utility.result.in_words())
     terminal.say(terminal.ui_hint(get_tracking_uri(), utility.experiment_id, study))
@@ -64,7 +62,7 @@ def marginal_utility_and_show(request: marginal_utility.Request, study: str, val
 def search_and_show(request: SearchRequest, study: str, values: dict[str, Any]) -> None:
     """A search as a study, and what came of it."""
     with terminal.TrialReporter() as reporter:
-        found = run_search(request, study=study, reporter=reporter, **_where(values))
+        found = run_search(request, study, _where(values), reporter)
     if found.progress is None:
         terminal.show_cells(found.cells)
     else:
@@ -76,8 +74,8 @@ def search_and_show(request: SearchRequest, study: str, values: dict[str, Any]) 
     terminal.say(f"trials: optuna-dashboard {found.storage}")
 
 
-def _where(values: dict[str, Any]) -> dict[str, Any]:
-    """Engine, resources and data directory from the values of `options.resource_options`."""
+def _where(values: dict[str, Any]) -> Where:
+    """From the values of `options.resource_options`."""
     resources = Resources(
         workers=values["workers"] or 0,
         threads=values["threads"] or 1,
@@ -85,8 +83,4 @@ def _where(values: dict[str, Any]) -> dict[str, Any]:
         loader=values["loader"] or "memory",
         gpus=values["gpus"] or 0.0,
     )
-    return {
-        "engine": engine(values["engine"] or "local", resources),
-        "resources": resources,
-        "data_dir": values["data_dir"],
-    }
+    return Where(engine(values["engine"] or "local", resources), resources, values["data_dir"])

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -14,7 +13,6 @@ from optuna.storages import RDBStorage
 from memreg import models
 from memreg.analyses.correlation import Correlation
 from memreg.data import Dataset, load
-from memreg.engines import Engine, Resources
 from memreg.errors import MemregError
 from memreg.grid import Grid, check_name
 from memreg.registry.connection import connect, masked
@@ -23,7 +21,7 @@ from memreg.search.space import Point, Space, load_space
 from memreg.search.storage import LOCAL, exclusively, open_storage, storage_url
 from memreg.search.targets import Targets
 from memreg.search.trials import Goal, Grow, Told, search, told
-from memreg.study import Resolved, Study, open_study, resolve
+from memreg.study import Resolved, Study, Where, open_study, resolve
 from memreg.terminal import TrialReporter
 
 SMALL = 32  # pixels: images with a shorter side are searched in the space `small`, others in `paper`
@@ -121,27 +119,26 @@ class Found:
 def run_search(
     request: Request,
     study: str,
-    engine: Engine,
-    resources: Resources,
+    where: Where,
     reporter: TrialReporter,
-    data_dir: Path | None = None,
-    tracking_uri: str | None = None,
 ) -> Found:
     """Search until all targets are filled, or there were enough trials; go on where an earlier run stopped.
 
     Raises `MemregError` before anything is written if the input is at fault.
     """
     check_name(study, "study")
-    opened = cache(partial(load, data_dir=data_dir))
+    opened = cache(partial(load, data_dir=where.data_dir))
     dataset = opened(request.dataset)
     space, sizes = _space(request, dataset)
 
     def resolved(point: Point) -> Resolved:
-        return resolve([space.plan(point, request.dataset, 1)], data_dir, lambda name, _: opened(name))[0]
+        return resolve([space.plan(point, request.dataset, 1)], where.data_dir, lambda name, _: opened(name))[
+            0
+        ]
 
     resolved(space.middle())
-    connect(tracking_uri, create=True)
-    storage = open_storage(request.storage or storage_url(tracking_uri))
+    connect(where.tracking_uri, create=True)
+    storage = open_storage(request.storage or storage_url(where.tracking_uri))
     if storage.url == LOCAL and request.storage is None:
         reporter.warn(
             f"the trials are in {LOCAL}, for want of a place beside the tracking URI: go on from this "
@@ -152,7 +149,7 @@ def run_search(
     targets = request.targets
     goal: Goal = fill.Fill(trials, space, sizes, targets) if targets else optimize.Optimize(trials)
     grid = Grid("search", f"Cells on {dataset.name} that a search has chosen.", ())
-    with open_study(grid, [], study, engine, resources, reporter, tracking_uri) as kept:
+    with open_study(grid, [], study, where, reporter) as kept:
         _adopt(kept, trials, targets)
 
         def train(trial: optuna.Trial, point: Point) -> Grow:

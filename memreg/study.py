@@ -33,6 +33,18 @@ SERIES = ("member/test_accuracy", "member/included_accuracy", "member/train_seco
 
 
 @dataclass(frozen=True)
+class Where:
+    """On what members are trained, from where, and into which registry."""
+
+    engine: Engine
+    resources: Resources
+    data_dir: Path | None = None
+    """None for MEMREG_DATA_DIR's, else ./data."""
+    tracking_uri: str | None = None
+    """None for MLflow's own choice."""
+
+
+@dataclass(frozen=True)
 class Resolved:
     """A planned cell with its data set opened and its model tried on it."""
 
@@ -77,8 +89,7 @@ class Study:
     run: RunWriter
     registry: Registry
     _store: Store
-    _engine: Engine
-    _resources: Resources
+    _where: Where
     _reporter: Reporter
     _cells: list[_Training] = field(default_factory=list)
 
@@ -99,7 +110,7 @@ class Study:
         complete."""
         chosen = [self._find(cell) for cell in cells] or self._cells
         self._reporter.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in chosen])
-        train(chosen, self._engine, self._resources, self._reporter)
+        train(chosen, self._where, self._reporter)
 
     def wanted(self, cell: Cell) -> frozenset[int]:
         """Members that have been asked for: a cell may have more."""
@@ -189,21 +200,17 @@ def resolve_like(
 
 def run_study(
     grid: Grid,
-    *,
     study: str,
-    engine: Engine,
-    resources: Resources,
+    where: Where,
     reporter: Reporter,
-    data_dir: Path | None = None,
-    tracking_uri: str | None = None,
 ) -> Outcome:
     """Train what is missing of a grid, score every cell, correlate, and log it all.
 
     Raises `MemregError` before anything is written if the input is at fault.
     """
     check_name(study, "study")
-    resolved = resolve(grid.cells, data_dir)
-    with open_study(grid, resolved, study, engine, resources, reporter, tracking_uri) as opened:
+    resolved = resolve(grid.cells, where.data_dir)
+    with open_study(grid, resolved, study, where, reporter) as opened:
         opened.train()
         run, table = opened.run, opened.table()
         correlation = opened.answer(table)
@@ -216,24 +223,22 @@ def open_study(
     grid: Grid,
     resolved: Sequence[Resolved],
     study: str,
-    engine: Engine,
-    resources: Resources,
+    where: Where,
     reporter: Reporter,
-    tracking_uri: str | None = None,
 ) -> Iterator[Study]:
     """A study's run and its cells' runs, found or created."""
-    store = Store(tracking_uri)
+    store = Store(where.tracking_uri)
     run = store.open_run("study", study, {"memreg.study": study, "memreg.grid": grid.name})
     with ended(run):
         store.save_view(study, run)
         run.log(note=notes.study(study, grid))
-        opened = Study(study, run, Registry(tracking_uri), store, engine, resources, reporter)
+        opened = Study(study, run, Registry(where.tracking_uri), store, where, reporter)
         for item in resolved:
             opened.add(item)
         yield opened
 
 
-def train(cells: Sequence[_Training], engine: Engine, resources: Resources, reporter: Reporter) -> None:
+def train(cells: Sequence[_Training], where: Where, reporter: Reporter) -> None:
     """Train and store every missing member, and finish each cell as soon as its last one is in."""
     by_hash = {c.item.cell.hash: c for c in cells}
     datasets = {c.item.cell.dataset_fingerprint: c.item.dataset for c in cells if c.missing}
@@ -244,7 +249,7 @@ def train(cells: Sequence[_Training], engine: Engine, resources: Resources, repo
         for c in [c for c in unfinished.values() if not c.missing]:
             _finish(c, reporter)
             del unfinished[c.item.cell.hash]
-        for job, prediction in engine(jobs, datasets, resources) if jobs else ():
+        for job, prediction in where.engine(jobs, datasets, where.resources) if jobs else ():
             c = by_hash[job.cell.hash]
             c.pending.append(prediction)
             reporter.advance(job.cell)

@@ -13,7 +13,7 @@ from memreg.engines import Engine, Resources, engine
 from memreg.grid import Grid, parse_grid
 from memreg.prediction import Predictions
 from memreg.registry.shards import COLUMNS
-from memreg.study import Outcome, run_study
+from memreg.study import Outcome, Where, run_study
 from memreg.terminal import Reporter
 
 TINY = {
@@ -48,15 +48,10 @@ def run(
     """Run in this process, with the registry in `directory` (which must be the working directory, since
     MLflow puts artifacts there)."""
     assert Path.cwd() == directory
+    resources = Resources(workers=workers)
+    where = Where(on or engine("local", resources), resources, tracking_uri=uri(directory))
     with Reporter() as reporter:
-        return run_study(
-            grid,
-            study=study,
-            engine=on or engine("local", Resources()),
-            resources=Resources(workers=workers),
-            reporter=reporter,
-            tracking_uri=uri(directory),
-        )
+        return run_study(grid, study, where, reporter)
 
 
 def same_bits(a: Predictions, b: Predictions) -> None:
