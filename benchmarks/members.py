@@ -65,9 +65,7 @@ def memreg_cell(members: int, epochs: int, augment: int) -> None:
     )
     start = time.perf_counter()
     with Reporter() as reporter:
-        run_study(
-            grid, study="bench", engine=engine("local", Resources()), resources=Resources(), reporter=reporter
-        )
+        run_study(grid, "bench", Where(engine("local", Resources()), Resources()), reporter)
     print(f"seconds {time.perf_counter() - start:.2f}")
 
 
