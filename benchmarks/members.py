@@ -42,7 +42,7 @@ def memreg_cell(members: int, epochs: int, augment: int) -> None:
     """The cell, by memreg, in this process."""
     from memreg.engines import Resources, engine
     from memreg.grid import parse_grid
-    from memreg.study import run_study
+    from memreg.study import Where, run_study
     from memreg.terminal import Reporter
 
     grid = parse_grid(

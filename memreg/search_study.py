@@ -132,9 +132,8 @@ def run_search(
     space, sizes = _space(request, dataset)
 
     def resolved(point: Point) -> Resolved:
-        return resolve([space.plan(point, request.dataset, 1)], where.data_dir, lambda name, _: opened(name))[
-            0
-        ]
+        planned = [space.plan(point, request.dataset, 1)]
+        return resolve(planned, where.data_dir, lambda name, _: opened(name))[0]
 
     resolved(space.middle())
     connect(where.tracking_uri, create=True)
