@@ -6,18 +6,18 @@ import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from memreg import shipped
 from memreg.design import Design, GridDesign, Neighbours
 from memreg.errors import MemregError
 from memreg.recipe import Recipe
 
 DESIGN_KEYS = {"design": "kind", "design_seed": "seed", "r": "r", "neighbours": "neighbours"}
+FOLDER = "grids"
 GRID_KEYS = ("name", "description", "members", "defaults", "cells")
 NEIGHBOURS = TypeAdapter(Neighbours)
 MEMBERS = TypeAdapter(Annotated[int, Field(ge=1, le=10_000_000, title="members")])
@@ -41,31 +41,9 @@ class Grid:
     cells: tuple[Planned, ...]
 
 
-def shipped() -> list[str]:
-    """Names of the grids that come with memreg."""
-    folder = resources.files("memreg") / "grids"
-    return sorted(Path(f.name).stem for f in folder.iterdir() if f.name.endswith(".yaml"))
-
-
 def load_grid(name: str, members: int | None = None) -> Grid:
     """A shipped grid by name, or a grid file by path; `members` overrides what it says of every cell."""
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        if name not in shipped():
-            raise MemregError(
-                f"unknown grid '{name}': one of {', '.join(shipped())}, or the path of a .yaml file"
-            )
-        text = (resources.files("memreg") / "grids" / f"{name}.yaml").read_text()
-    else:
-        try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise MemregError(f"grid {path} cannot be read: {error}") from error
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise MemregError(f"grid {name} is not YAML: {' '.join(str(error).split())}") from error
-    return parse_grid(content, where=f"grid {name}", members=members)
+    return parse_grid(shipped.read("grid", name, FOLDER), where=f"grid {name}", members=members)
 
 
 def parse_grid(content: object, where: str, members: int | None = None) -> Grid:

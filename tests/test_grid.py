@@ -1,8 +1,9 @@
 import pytest
 import yaml
 
+from memreg import shipped
 from memreg.errors import MemregError
-from memreg.grid import load_grid, parse_grid, shipped
+from memreg.grid import FOLDER, load_grid, parse_grid
 
 MINIMAL = {"name": "g", "members": 4, "cells": [{"dataset": "digits", "model": "vgg3-w8"}]}
 
@@ -98,6 +99,6 @@ def test_files_that_are_no_grid(tmp_path):
 
 
 def test_every_shipped_grid_parses():
-    assert {"digits", "smoke"} <= set(shipped())
-    for name in shipped():
+    assert {"digits", "smoke"} <= set(shipped.names(FOLDER))
+    for name in shipped.names(FOLDER):
         assert load_grid(name).cells

@@ -3,19 +3,18 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
+from memreg import shipped
 from memreg.errors import MemregError
 from memreg.grid import Planned, plan_cell
 from memreg.recipe import Recipe
 
+FOLDER = "search/spaces"
 DIGITS = 3  # significant, of what is chosen from a range: recipes that a person can read
 NOISE = "noise"  # share of wrong training labels: an option of the data set rather than a field
 RANGE_KEYS = {"low", "high", "log"}
@@ -101,30 +100,10 @@ class Space:
         }
 
 
-def shipped() -> list[str]:
-    folder = resources.files("memreg") / "search" / "spaces"
-    return sorted(Path(f.name).stem for f in folder.iterdir() if f.name.endswith(".yaml"))
-
-
 def load_space(name: str, noise: float = 0.0) -> Space:
     """A shipped space by name, or a file by path; with `noise`, training labels may be wrong up to that
     share."""
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        if name not in shipped():
-            raise MemregError(
-                f"unknown space '{name}': one of {', '.join(shipped())}, or the path of a .yaml file"
-            )
-        text = (resources.files("memreg") / "search" / "spaces" / f"{name}.yaml").read_text()
-    else:
-        try:
-            text = path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise MemregError(f"space {path} cannot be read: {error}") from error
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise MemregError(f"space {name} is not YAML: {' '.join(str(error).split())}") from error
+    content = shipped.read("space", name, FOLDER)
     if noise:
         content = {**content, NOISE: {"low": 0, "high": noise}} if isinstance(content, Mapping) else content
     return parse_space(content, f"space {name}")
