@@ -113,7 +113,7 @@ def test_a_member_whose_worker_always_dies_is_one_clear_line(cluster):
         thread.join()
 
 
-def test_ctrl_c_cancels_what_runs(cluster, tmp_path):
+def test_ctrl_c_ends_what_runs(cluster, tmp_path):
     import ray
 
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))

@@ -48,7 +48,9 @@ def run_ray(
     """Predictions in the order in which members finish.
 
     A data set is put into Ray's object store once, which brings it to each node once, in memory that the
-    node's workers share. What a node that dies was training is trained again on another.
+    node's workers share. What a node that dies was training is trained again on another. Members in training
+    when the iteration is given up end with the driver's process. They are not cancelled: `ray.cancel` aborts
+    the driver where a task finishes at that moment (Ray 2.60: "Tried to complete task that was not pending").
     """
     handles = {key: ray.put(_plain(dataset)) for key, dataset in datasets.items()}
     task = _train.options(num_cpus=resources.threads, num_gpus=resources.gpus, max_retries=ATTEMPTS - 1)
@@ -56,27 +58,23 @@ def run_ray(
     waiting = iter(jobs)
     running: dict[Any, Job] = {}
     seen = time.monotonic()
-    try:
-        while True:
-            if places := _places(resources):
-                seen = time.monotonic()
-            elif time.monotonic() - seen > PATIENCE:
-                raise MemregError(f"the Ray cluster has had no node to train on for {PATIENCE:.0f} s")
-            for job in islice(waiting, max(0, AHEAD * places - len(running))):
-                handle = handles[job.cell.dataset_fingerprint]
-                ref = task.remote(job, [handle], device, resources.threads, resources.loader)
-                running[ref] = job
-            if not running:
-                if places:
-                    return
-                time.sleep(1)
-                continue
-            for ref in ray.wait(list(running), timeout=10)[0]:
-                prediction = _get(ref, running[ref])
-                yield running.pop(ref), prediction
-    finally:
-        for ref in running:
-            ray.cancel(ref, force=True)
+    while True:
+        if places := _places(resources):
+            seen = time.monotonic()
+        elif time.monotonic() - seen > PATIENCE:
+            raise MemregError(f"the Ray cluster has had no node to train on for {PATIENCE:.0f} s")
+        for job in islice(waiting, max(0, AHEAD * places - len(running))):
+            handle = handles[job.cell.dataset_fingerprint]
+            ref = task.remote(job, [handle], device, resources.threads, resources.loader)
+            running[ref] = job
+        if not running:
+            if places:
+                return
+            time.sleep(1)
+            continue
+        for ref in ray.wait(list(running), timeout=10)[0]:
+            prediction = _get(ref, running[ref])
+            yield running.pop(ref), prediction
 
 
 @ray.remote(max_calls=0)  # keep the process, its torch and its data sets, also where it holds a GPU
