@@ -33,6 +33,7 @@ SEED = Maybe(click.IntRange(min=0, max=2**32 - 1))
 SHARE = Maybe(click.FloatRange(min=0, max=1, min_open=True))
 POINTS = Maybe(click.FloatRange(min=0, max=100, min_open=True))
 GPUS = Maybe(click.FloatRange(min=0))
+SECONDS = Maybe(click.FloatRange(min=0))
 PATH = Maybe(click.Path(path_type=Path))
 
 RESOURCES = (
@@ -42,6 +43,7 @@ RESOURCES = (
     click.option("--device", type=TEXT, help="auto, cpu, cuda or cuda:N; default auto."),
     click.option("--loader", type=TEXT, help="What reads images: memory or ffcv; default memory."),
     click.option("--gpus", type=GPUS, help="Of engine ray: a member's share of a GPU; default none."),
+    click.option("--wait", type=SECONDS, help="Seconds, for cells others are at work on; default: stop."),
     click.option("--data-dir", type=PATH, help="Default: MEMREG_DATA_DIR, else ./data."),
 )
 TRACKING = click.option(
@@ -50,7 +52,7 @@ TRACKING = click.option(
 
 
 def resource_options(f: F) -> F:
-    """--engine, --workers, --threads, --device, --loader, --gpus, --data-dir."""
+    """--engine, --workers, --threads, --device, --loader, --gpus, --wait, --data-dir."""
     for option in reversed(RESOURCES):
         f = option(f)
     return f
