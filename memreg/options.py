@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -114,6 +115,11 @@ def run(command: click.Command) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception:
+        from memreg.registry.connection import masked
+
+        print(masked(traceback.format_exc()), file=sys.stderr, end="")
+        sys.exit(1)
     sys.exit(0)
 
 

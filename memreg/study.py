@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from memreg.analyses.correlation import Correlation, correlate, log_correlation
 from memreg.analyses.memorization import score_table
 from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.cell import Cell
-from memreg.data import Dataset, load
+from memreg.data import Dataset, load, load_stored
 from memreg.design import Design
 from memreg.engines import Engine, Job, Resources
 from memreg.errors import MemregError, TakenError
@@ -245,11 +246,17 @@ def resolve(
 
 
 def resolve_like(
-    source: Cell, designs: Sequence[tuple[Design, int]], data_dir: Path | None = None
+    source: Cell,
+    designs: Sequence[tuple[Design, int]],
+    data_dir: Path | None = None,
+    named: str | None = None,
 ) -> list[Resolved]:
-    """The cells of a stored cell's data set and recipe with other designs, and as many members of each."""
+    """The cells of a stored cell's data set and recipe with other designs, and as many members of each.
+
+    named: that data set, by the user, where it is code.
+    """
     planned = [Planned(source.dataset, source.recipe, design, members) for design, members in designs]
-    resolved = resolve(planned, data_dir)
+    resolved = resolve(planned, data_dir, partial(load_stored, named=named))
     if any(item.cell.dataset_fingerprint != source.dataset_fingerprint for item in resolved):
         raise MemregError(
             f"data set {source.dataset} has changed since cell {source.hash[:12]} was trained: put it back"
