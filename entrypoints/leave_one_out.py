@@ -12,6 +12,7 @@ from memreg.recipe import Recipe
 
 @click.command()
 @click.option("--cell", required=True, help="A stored cell (hash or run id), or DATASET/MODEL.")
+@click.option("--dataset", type=options.TEXT, help="A stored cell's once more, if it is code of yours.")
 @click.option("--targets", required=True, help="top:K, random:K, stratified:K, or a file of indices.")
 @click.option("--members", type=options.COUNT, help="Without each target; default 100.")
 @click.option("--everything", type=options.COUNT, help="Members on everything; default 400.")
@@ -24,7 +25,8 @@ from memreg.recipe import Recipe
 @options.recipe_options
 @options.resource_options
 def leave_one_out(study: str | None, **values: Any) -> None:
-    fields = ("cell", "targets", "members", "everything", "group_size", "neighbours", "halfwidth", "r")
+    fields = ("cell", "dataset", "targets", "members", "everything", "group_size", "neighbours")
+    fields += ("halfwidth", "r")
     asked = {name: values[name] for name in fields if values[name] is not None}
     recipe = options.given(values, tuple(Recipe.model_fields))
     request = Request(**asked, seed=values["design_seed"] or 0, recipe=tuple(recipe.items()))

@@ -1,6 +1,7 @@
 """`memreg cells | scores | report | plan`: queries, a study on one page, and what a grid will cost."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -58,20 +59,20 @@ def plan(
     grid: str,
     members: int | None,
     throughput: float | None,
-    engine: str | None,
-    workers: int | None,
-    threads: int | None,
-    device: str | None,
-    loader: str | None,
-    gpus: float | None,
     data_dir: Path | None,
+    **values: Any,
 ) -> None:
     """What a grid will cost: members, images, storage, and time after a few steps of each model."""
     from memreg.engines import Resources
     from memreg.grid import load_grid
     from memreg.plan import plan_grid
 
-    resources = Resources(workers or 0, threads or 1, device or "auto", loader or "memory")
+    resources = Resources(
+        values["workers"] or 0,
+        values["threads"] or 1,
+        values["device"] or "auto",
+        values["loader"] or "memory",
+    )
     click.echo(plan_grid(load_grid(grid, members), resources, data_dir, throughput))
 
 

@@ -6,3 +6,7 @@ class MemregError(Exception):
 
     Entry points and commands print it on stderr, without a traceback, and exit with status 2.
     """
+
+
+class TakenError(MemregError):
+    """Another driver is at work on a cell."""

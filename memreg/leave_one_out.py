@@ -44,6 +44,8 @@ class Request:
     """Below 1: all inside one fixed subset of this share."""
     seed: int = 0
     recipe: tuple[tuple[str, Any], ...] = ()
+    dataset: str | None = None
+    """That of a stored cell once more, where it is code of the user's."""
 
 
 @dataclass(frozen=True)
@@ -114,27 +116,29 @@ def plan(
     request: Request, registry: Registry, data_dir: Path | None = None
 ) -> tuple[Sequence[Resolved], LeaveOut, str]:
     """The cell on everything and the leave-out cell, the latter's design, and how targets were chosen."""
-    source, scores = None, None
+    source, scores, named = None, None, request.dataset
     if "/" not in request.cell:
         if request.recipe:
             raise MemregError(
                 f"{request.recipe[0][0]} is the cell's own: leave it out, or name dataset/model"
             )
         source = registry.cell(request.cell)
-        (like,) = resolve_like(source, [(source.design, 1)], data_dir)
+        (like,) = resolve_like(source, [(source.design, 1)], data_dir, named)
         if needs_scores(request.targets):
             scores = first_half_scores(registry, request.cell)
     else:
         if needs_scores(request.targets):
             raise MemregError(f"targets={request.targets}: scores are needed to choose by: name a cell")
-        dataset, _, model = request.cell.rpartition("/")
-        fields = {"dataset": dataset, "model": model, "members": 1, **dict(request.recipe)}
+        if named:
+            raise MemregError("dataset is for a stored cell: dataset/model names it already")
+        named, _, model = request.cell.rpartition("/")
+        fields = {"dataset": named, "model": model, "members": 1, **dict(request.recipe)}
         (like,) = resolve([plan_cell(fields, "leave_one_out")], data_dir)
     targets = choose(request.targets, like.dataset.n_train, scores, request.seed)
     design = _design(request, targets, registry)
     wanted = [(design.everything, request.everything), (design, request.members * design.round)]
     by = f" by the first half of {source.hash[:12]}" if source and scores is not None else ""
-    return resolve_like(like.cell, wanted, data_dir), design, request.targets + by
+    return resolve_like(like.cell, wanted, data_dir, named), design, request.targets + by
 
 
 def _design(request: Request, targets: tuple[int, ...], registry: Registry) -> LeaveOut:

@@ -50,6 +50,8 @@ class Request:
     margin: float = 0.5
     """Points of accuracy."""
     seed: int = 0
+    dataset: str | None = None
+    """The cell's once more, where it is code of the user's."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def plan_arms(request: Request, registry: Registry, data_dir: Path | None = None
             design = Removal(seed=request.seed, pools=pools)
             cells[design] = request.members
             planned.append((threshold, name, design))
-    resolved = resolve_like(source, list(cells.items()), data_dir)
+    resolved = resolve_like(source, list(cells.items()), data_dir, request.dataset)
     hashes = {item.cell.design: item.cell.hash for item in resolved}
     return Plan(
         [Arm(threshold, name, design.pools, hashes[design]) for threshold, name, design in planned],

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ SEED = Maybe(click.IntRange(min=0, max=2**32 - 1))
 SHARE = Maybe(click.FloatRange(min=0, max=1, min_open=True))
 POINTS = Maybe(click.FloatRange(min=0, max=100, min_open=True))
 GPUS = Maybe(click.FloatRange(min=0))
+SECONDS = Maybe(click.FloatRange(min=0))
 PATH = Maybe(click.Path(path_type=Path))
 
 RESOURCES = (
@@ -42,6 +44,7 @@ RESOURCES = (
     click.option("--device", type=TEXT, help="auto, cpu, cuda or cuda:N; default auto."),
     click.option("--loader", type=TEXT, help="What reads images: memory or ffcv; default memory."),
     click.option("--gpus", type=GPUS, help="Of engine ray: a member's share of a GPU; default none."),
+    click.option("--wait", type=SECONDS, help="Seconds, for cells others are at work on; default: stop."),
     click.option("--data-dir", type=PATH, help="Default: MEMREG_DATA_DIR, else ./data."),
 )
 TRACKING = click.option(
@@ -50,7 +53,7 @@ TRACKING = click.option(
 
 
 def resource_options(f: F) -> F:
-    """--engine, --workers, --threads, --device, --loader, --gpus, --data-dir."""
+    """--engine, --workers, --threads, --device, --loader, --gpus, --wait, --data-dir."""
     for option in reversed(RESOURCES):
         f = option(f)
     return f
@@ -112,6 +115,11 @@ def run(command: click.Command) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception:
+        from memreg.registry.connection import masked
+
+        print(masked(traceback.format_exc()), file=sys.stderr, end="")
+        sys.exit(1)
     sys.exit(0)
 
 

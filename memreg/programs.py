@@ -83,4 +83,5 @@ def _where(values: dict[str, Any]) -> Where:
         loader=values["loader"] or "memory",
         gpus=values["gpus"] or 0.0,
     )
-    return Where(engine(values["engine"] or "local", resources), resources, values["data_dir"])
+    trained = engine(values["engine"] or "local", resources)
+    return Where(trained, resources, values["data_dir"], wait=values["wait"] or 0.0)

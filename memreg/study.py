@@ -3,8 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,15 @@ from memreg.analyses.memorization import score_table
 from memreg.analyses.subpopulations import same_data
 from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.cell import Cell
-from memreg.data import Dataset, load
+from memreg.data import Dataset, load, load_stored
 from memreg.design import Design
 from memreg.engines import Engine, Job, Resources
-from memreg.errors import MemregError
+from memreg.errors import MemregError, TakenError
 from memreg.estimators.summary import summarise
 from memreg.grid import Grid, Planned, check_name
 from memreg.prediction import Prediction, diverged
 from memreg.registry import CellWriter, Registry, RunWriter, Store
+from memreg.registry.leases import Leases
 from memreg.registry.shards import read_shards
 from memreg.registry.store import end_status, ended
 from memreg.report import write_report
@@ -31,6 +33,7 @@ from memreg.terminal import Reporter
 
 FLUSH_SECONDS = 15.0
 FLUSH_MEMBERS = 100
+POLL_SECONDS = 2.0
 SERIES = ("member/test_accuracy", "member/included_accuracy", "member/train_seconds")
 
 
@@ -44,6 +47,8 @@ class Where:
     """None for MEMREG_DATA_DIR's, else ./data."""
     tracking_uri: str | None = None
     """None for MLflow's own choice."""
+    wait: float = 0.0
+    """Seconds to wait for a cell that another driver is at work on."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +77,24 @@ class Outcome:
 class _Training:
     """A cell in training, with the members that finished but are not stored yet."""
 
-    writer: CellWriter
     item: Resolved
     wanted: set[int]
+    leases: Leases
+    writer: CellWriter = field(init=False)
     pending: list[Prediction] = field(default_factory=list)
     flushed: float = field(default_factory=time.monotonic)
 
     @property
     def missing(self) -> list[int]:
         return sorted(self.wanted - self.writer.members)
+
+    @property
+    def done(self) -> bool:
+        return self.writer.done(self.wanted)
+
+    @property
+    def leased(self) -> bool:
+        return self.writer.run_id in self.leases
 
 
 @dataclass
@@ -91,15 +105,29 @@ class Study:
     run: RunWriter
     registry: Registry
     _store: Store
+    _leases: Leases
     _where: Where
     _reporter: Reporter
     _cells: list[_Training] = field(default_factory=list)
 
-    def add(self, item: Resolved) -> None:
-        """Find or create a cell's run; stored members are kept, whichever study trained them."""
-        if all(c.item.cell != item.cell for c in self._cells):
-            writer = _open(self._store, self.run, self.name, item, self._reporter)
-            self._cells.append(_Training(writer, item, set(range(item.members))))
+    def add(self, *items: Resolved) -> None:
+        """Find or create the runs of cells; stored members are kept, whichever study trained them.
+
+        Raises `TakenError` if others are at work on one of them and there is no time to wait.
+        """
+        known = [c.item.cell for c in self._cells]
+        new = [
+            _Training(item, set(range(item.members)), self._leases)
+            for item in items
+            if item.cell not in known
+        ]
+        if (busy := self._claim(new)) and not self._where.wait:
+            taken = _others_at_work(busy)
+            _give_back(new, taken)
+            raise taken
+        self._cells += new
+        for c in new:
+            self._store.adopt(c.writer, self.run, self.name)
 
     def adopt(self, run_id: str) -> RunWriter:
         """Hang the run of a cell that is not trained any more under this study."""
@@ -109,10 +137,45 @@ class Study:
 
     def train(self, *cells: Cell) -> None:
         """Train and store what is missing of these cells, by default of all, and score those that are then
-        complete."""
+        complete.
+
+        What others are at work on comes last, so that no driver waits while another waits for it. Raises
+        `TakenError` if there has been nothing else to do for `Where.wait` seconds.
+        """
         chosen = [self._find(cell) for cell in cells] or self._cells
-        self._reporter.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in chosen])
-        train(chosen, self._where, self._reporter)
+        said, idle = set[str](), time.monotonic()
+        while True:
+            busy = self._claim([c for c in chosen if not c.done and not c.leased])
+            leased = [c for c in chosen if c.leased]
+            for c in leased:
+                _prepare(c, self._reporter)
+            if leased or not said:
+                self._reporter.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in chosen])
+            if leased:
+                train(leased, self._where, self._reporter)
+                idle = time.monotonic()
+            if not busy:
+                return
+            if time.monotonic() - idle >= self._where.wait:
+                raise _others_at_work(busy)
+            for text in set(busy) - said:
+                self._reporter.warn(f"waiting: {text}")
+            said.update(busy)
+            time.sleep(POLL_SECONDS)
+            interruption.check()
+
+    def _claim(self, cells: Sequence[_Training]) -> list[str]:
+        """Find or create the runs of cells, and take those that need work; who is at work on the others."""
+        claims = self._store.claim(
+            [(c.item.cell, c.wanted) for c in cells], self.run, self.name, self._leases
+        )
+        busy = []
+        for c, (writer, who) in zip(cells, claims, strict=True):
+            c.writer = writer
+            if not c.leased and not c.done:
+                recipe = c.item.cell.recipe
+                busy.append(f"{who or 'another'} is at work on {recipe.model} on {c.item.cell.dataset}")
+        return busy
 
     def wanted(self, cell: Cell) -> frozenset[int]:
         """Members that have been asked for: a cell may have more."""
@@ -120,10 +183,7 @@ class Study:
 
     def grow(self, cell: Cell, members: Iterable[int]) -> None:
         """Ask for these members too; `train` trains them."""
-        found = self._find(cell)
-        found.wanted.update(members)
-        if found.missing:
-            found.writer.reopen()
+        self._find(cell).wanted.update(members)
 
     def writer(self, cell: Cell) -> CellWriter:
         """Of the run of one of the study's cells."""
@@ -193,11 +253,17 @@ def resolve(
 
 
 def resolve_like(
-    source: Cell, designs: Sequence[tuple[Design, int]], data_dir: Path | None = None
+    source: Cell,
+    designs: Sequence[tuple[Design, int]],
+    data_dir: Path | None = None,
+    named: str | None = None,
 ) -> list[Resolved]:
-    """The cells of a stored cell's data set and recipe with other designs, and as many members of each."""
+    """The cells of a stored cell's data set and recipe with other designs, and as many members of each.
+
+    named: that data set, by the user, where it is code.
+    """
     planned = [Planned(source.dataset, source.recipe, design, members) for design, members in designs]
-    resolved = resolve(planned, data_dir)
+    resolved = resolve(planned, data_dir, partial(load_stored, named=named))
     if any(item.cell.dataset_fingerprint != source.dataset_fingerprint for item in resolved):
         raise MemregError(
             f"data set {source.dataset} has changed since cell {source.hash[:12]} was trained: put it back"
@@ -233,21 +299,23 @@ def open_study(
     where: Where,
     reporter: Reporter,
 ) -> Iterator[Study]:
-    """A study's run and its cells' runs, found or created."""
+    """A study's run and its cells' runs, found or created.
+
+    Raises `TakenError`, with nothing trained, if others are at work on one and there is no time to wait.
+    """
     store = Store(where.tracking_uri)
     run = store.open_run("study", study, {"memreg.study": study, "memreg.grid": grid.name})
-    with ended(run):
+    with ended(run), Leases(store.client, run.run_id) as leases:
+        opened = Study(study, run, Registry(where.tracking_uri), store, leases, where, reporter)
+        opened.add(*resolved)
         store.save_view(study, run)
         run.log(note=notes.study(study, grid))
-        opened = Study(study, run, Registry(where.tracking_uri), store, where, reporter)
-        for item in resolved:
-            opened.add(item)
         yield opened
         write_report(run, opened.registry, opened.dataset)
 
 
 def train(cells: Sequence[_Training], where: Where, reporter: Reporter) -> None:
-    """Train and store every missing member, and finish each cell as soon as its last one is in."""
+    """Train and store every missing member of leased cells, and finish each as soon as its last one is in."""
     by_hash = {c.item.cell.hash: c for c in cells}
     datasets = {c.item.cell.dataset_fingerprint: c.item.dataset for c in cells if c.missing}
     jobs = [Job(c.item.cell, m) for c in cells for m in c.missing]
@@ -271,33 +339,43 @@ def train(cells: Sequence[_Training], where: Where, reporter: Reporter) -> None:
                 del unfinished[job.cell.hash]
             interruption.check()
     except BaseException as error:
-        for c in unfinished.values():
-            _flush(c)
-            c.writer.end(end_status(error))
+        _give_back(unfinished.values(), error)
         raise
 
 
-def _open(store: Store, run: RunWriter, study: str, item: Resolved, reporter: Reporter) -> CellWriter:
-    writer = store.find_cell(item.cell)
-    if writer is None:
-        writer = store.create_cell(item.cell, item.parameters, run, study)
-        dataset = item.dataset
+def _others_at_work(busy: Sequence[str]) -> TakenError:
+    more = f", and {len(busy) - 1} more cells are taken" if len(busy) > 1 else ""
+    return TakenError(f"{busy[0]}{more}: wait=SECONDS waits for that, or start again when it is done")
+
+
+def _prepare(c: _Training, reporter: Reporter) -> None:
+    """A run to which members are going to be added says what its cell is, and is open."""
+    writer, cell, dataset = c.writer, c.item.cell, c.item.dataset
+    if "cell.json" not in writer.artifacts.names("", ".json"):
+        writer.log(params={**cell.params(), "parameters": c.item.parameters})
         profile = f'{{"n_train": {dataset.n_train}, "n_test": {dataset.n_test}}}'
         writer.log_dataset(dataset.name, dataset.fingerprint, profile)
-        writer.artifacts.put("cell.json", lambda p: p.write_text(item.cell.canonical_json()))
         writer.artifacts.put("examples.parquet", dataset.examples().to_parquet)
-        return writer
-    for damage in writer.damaged:
+        writer.artifacts.put("cell.json", lambda path: path.write_text(cell.canonical_json()))
+    for damage in writer.damaged.values():
         reporter.warn(damage)
-    store.adopt(writer, run, study)
-    if writer.damaged or not writer.complete or not writer.members.issuperset(range(item.members)):
-        writer.reopen()
-    return writer
+    writer.reopen()
+
+
+def _give_back(cells: Iterable[_Training], error: BaseException) -> None:
+    """Store what the leased ones among these cells have, and let others at them."""
+    for c in [c for c in cells if c.leased]:
+        with suppress(TakenError):
+            _flush(c)
+            if not c.writer.complete:
+                c.writer.end(end_status(error))
+            c.leases.release(c.writer.run_id)
 
 
 def _flush(c: _Training) -> None:
     if not c.pending:
         return
+    c.leases.check(c.writer.run_id)
     labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
     predictions, c.pending = c.pending, []
     points = [(p.member, *_accuracies(p, labels), p.seconds) for p in predictions]
@@ -319,6 +397,7 @@ def _accuracies(p: Prediction, labels: np.ndarray) -> tuple[float, float]:
 def _finish(c: _Training, reporter: Reporter) -> None:
     """Scores and aggregates from the stored shards, then the tag that makes the cell visible."""
     writer, cell = c.writer, c.item.cell
+    c.leases.check(writer.run_id)
     labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
     _complete_series(writer, labels)
     shards = read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint, COLUMNS)
@@ -335,6 +414,7 @@ def _finish(c: _Training, reporter: Reporter) -> None:
     )
     writer.complete = True
     writer.end("FINISHED")
+    c.leases.release(writer.run_id)
     reporter.finish(cell, metrics)
 
 

@@ -44,7 +44,7 @@ class Team:
     def run(self, module, *arguments):
         """What a program prints that ends well."""
         process = self.start(module, *arguments)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=900)
         assert process.returncode == 0, err
         assert PASSWORD not in out + err
         return out

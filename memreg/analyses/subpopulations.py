@@ -9,7 +9,7 @@ from memreg import figures
 from memreg.analyses.approximation import ApproximationError
 from memreg.analyses.members import read_members
 from memreg.cell import Cell
-from memreg.data import Dataset, load
+from memreg.data import Dataset, load_stored
 from memreg.errors import MemregError
 from memreg.estimators.coinfluence import co_influence
 from memreg.figures.pictures import Picture
@@ -18,10 +18,15 @@ from memreg.registry import Registry
 ROWS, NEAREST = 6, 6
 
 
-def subpopulations(registry: Registry, result: ApproximationError, data_dir: Path | None) -> Figure:
+def subpopulations(
+    registry: Registry, result: ApproximationError, data_dir: Path | None, named: str | None = None
+) -> Figure:
     """Targets whose score is overestimated most, and the training images that teach a network most about
-    each while it is left out itself. Raises `MemregError` where the data set's images are not there."""
-    dataset = same_data(result.cell, data_dir)
+    each while it is left out itself. Raises `MemregError` where the data set's images are not there.
+
+    named: the cell's data set, where it is code of the user's.
+    """
+    dataset = same_data(result.cell, data_dir, named)
     first = result.targets().query("estimate == @result.estimates[0].name")
     worst = first.nlargest(ROWS, "error")
     members = read_members(registry, result.cell.hash)
@@ -39,9 +44,9 @@ def subpopulations(registry: Registry, result: ApproximationError, data_dir: Pat
     return figures.subpopulations(rows)
 
 
-def same_data(cell: Cell, data_dir: Path | None) -> Dataset:
+def same_data(cell: Cell, data_dir: Path | None, named: str | None = None) -> Dataset:
     """The data set that a cell was trained on, for its images."""
-    dataset = load(cell.dataset, data_dir)
+    dataset = load_stored(cell.dataset, data_dir, named)
     if dataset.fingerprint != cell.dataset_fingerprint:
         raise MemregError(f"data set {cell.dataset} is no longer what cell {cell.hash[:12]} was trained on")
     return dataset

@@ -12,11 +12,12 @@ from memreg.data.digits import digits
 from memreg.data.folder import folder
 from memreg.data.function import from_function
 from memreg.data.mnist import mnist
-from memreg.data.name import OPTIONS, parse
+from memreg.data.name import OPTIONS, canonical, parse
 from memreg.data.npz import npz
 from memreg.data.tiny_imagenet import tiny_imagenet
 from memreg.errors import MemregError
 
+FUNCTION = re.compile(r"(?!folder:|npz:)[\w.]+:\w+")
 NAMED = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "tiny_imagenet")
 
 
@@ -30,6 +31,21 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
     base, options = parse(name)
     directory = data_dir or Path(os.environ.get("MEMREG_DATA_DIR") or "data")
     return derive(_base(base, directory.expanduser()), options)
+
+
+def load_stored(name: str, data_dir: Path | None = None, named: str | None = None) -> Dataset:
+    """The data set of a name that a registry gives, canonical.
+
+    `package.module:function` is code, and runs only if the user names it too: else `MemregError`.
+    """
+    if named is not None and canonical(*parse(named)) != name:
+        raise MemregError(f"dataset={named}: the cell's data set is {name}")
+    if named is None and FUNCTION.fullmatch(parse(name)[0]):
+        raise MemregError(
+            f"data set {name} is code, which never runs because a registry says so: if you know it, name it "
+            f"yourself, by dataset={name}"
+        )
+    return load(name, data_dir)
 
 
 def _base(base: str, data_dir: Path) -> Dataset:
@@ -46,7 +62,7 @@ def _base(base: str, data_dir: Path) -> Dataset:
             return cached(folder(Path(path)))
         case "npz", ":", path if path:
             return cached(npz(Path(path)))
-    if re.fullmatch(r"[\w.]+:\w+", base):
+    if FUNCTION.fullmatch(base):
         return from_function(base)
     if "+" in base and base.partition("+")[0] in NAMED:
         option = base.rpartition("+")[2]

@@ -100,8 +100,10 @@ def _reached(uri: str, create: bool) -> Iterator[Engine]:
             engine = create_engine(url)
         else:
             engine = create_engine(url, connect_args={"connect_timeout": SECONDS})
-        yield engine
-        engine.dispose()
+        try:
+            yield engine
+        finally:
+            engine.dispose()
     except (ArgumentError, NoSuchModuleError, DBAPIError) as error:
         raise MemregError(f"tracking URI {masked(uri)} does not answer: {one_line(error)}") from error
     except ImportError as error:
@@ -138,8 +140,19 @@ def _create_sqlite(engine: Engine) -> None:
 
 
 @contextmanager
+def exclusive(uri: str) -> Iterator[bool]:
+    """One driver of this tracking store at a time in here; False over HTTP, where nothing is exclusive."""
+    if uri.startswith("http"):
+        yield False
+    else:
+        with _reached(uri, create=False) as engine, alone(engine):
+            yield True
+
+
+@contextmanager
 def alone(engine: Engine) -> Iterator[None]:
-    """One process of memreg at a time: two that create tables together would both fail. Not to be nested."""
+    """One process of memreg at a time: two that create tables together would both fail, two that look for a
+    cell before either has created it would both create it. Not to be nested."""
     dialect = engine.dialect.name
     if dialect == "sqlite":
         descriptor = os.open(Path(engine.url.database or "").parent, os.O_RDONLY)

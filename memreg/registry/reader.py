@@ -1,13 +1,16 @@
 """Reading the registry: cells as a frame, predictions as arrays. Reading never writes."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from mlflow.entities.run import Run
 from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from memreg.cell import Cell
 from memreg.errors import MemregError
@@ -52,7 +55,7 @@ class Registry:
             where = f"{COMPLETE} and {where}" if where else COMPLETE
             return frame(self._fast.wide(where, columns), columns)
         listed = self.artifacts(self.study_run(study)).get("cells.parquet")
-        run_ids = pd.read_parquet(listed)["run_id"].tolist()
+        run_ids = _table(listed)["run_id"].tolist()
         if where:
             fitting = set(self._fast.wide(f"tags.`memreg.kind` = 'cell' and {where}", ()).run_id)
             run_ids = [run_id for run_id in run_ids if run_id in fitting]
@@ -106,11 +109,14 @@ class Registry:
     def cell(self, cell: str) -> Cell:
         """What a cell is."""
         path = self.artifacts(self.cell_run(cell)).get("cell.json")
-        return Cell.model_validate_json(path.read_text())
+        try:
+            return Cell.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise MemregError(f"{path}: does not describe a cell as this memreg knows them") from error
 
     def examples(self, cell: str) -> pd.DataFrame:
         """`split`, `example`, `label`, and where known `clean_label` and `group`: N rows, training first."""
-        return pd.read_parquet(self.artifacts(self.cell_run(cell)).get("examples.parquet"))
+        return _table(self.artifacts(self.cell_run(cell)).get("examples.parquet"))
 
     def scores(self, cell: str, estimator: str | None = None) -> pd.DataFrame:
         """One row per training example; the columns are those of scores.parquet.
@@ -124,7 +130,7 @@ class Registry:
                 f"cell {cell} has no {name}: `mlflow run . -e memorization -P cell={cell} "
                 f"-P estimator={estimator}` computes it, if there is such an estimator"
             )
-        return pd.read_parquet(artifacts.get(name))
+        return _table(artifacts.get(name))
 
     def shards(self, cell: str, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, NDArray[Any]]]:
         """Prediction shards one at a time: arrays by column name, a row per member."""
@@ -160,6 +166,15 @@ class Registry:
                 + (hint if kind == "study" else "`memreg cells` lists what there is")
             )
         return run
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise MemregError(
+            f"{path}: damaged, or no Parquet file: put it back, or run the study again"
+        ) from error
 
 
 def _plain(text: str) -> str:

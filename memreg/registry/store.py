@@ -5,8 +5,9 @@ One process, the driver, writes. Everything is logged by run id: MLflow's active
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from mlflow import MlflowClient
@@ -20,7 +21,8 @@ from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.prediction import Prediction
 from memreg.registry.artifacts import Artifacts
-from memreg.registry.connection import connect, environment_run_id
+from memreg.registry.connection import connect, environment_run_id, exclusive, masked
+from memreg.registry.leases import SETTLE, Leases
 from memreg.registry.provenance import provenance
 from memreg.registry.shards import read_shard, write_shard
 from memreg.registry.view import view_tag
@@ -83,24 +85,43 @@ class CellWriter(RunWriter):
     def __init__(self, client: MlflowClient, run: Run, cell: Cell) -> None:
         super().__init__(client, run)
         self.cell = cell
-        self.complete = run.data.tags.get("memreg.status") == "complete"
-        self.members: set[int] = set()
-        self.damaged: list[str] = []
+        self.complete = _complete(run)
+
+    @property
+    def members(self) -> set[int]:
+        """Safely stored."""
+        return self._stored[0]
+
+    @property
+    def damaged(self) -> dict[str, str]:
+        """What is wrong with which shard."""
+        return self._stored[1]
+
+    @cached_property
+    def _stored(self) -> tuple[set[int], dict[str, str]]:
+        members, damaged = set[int](), dict[str, str]()
         for name in self.artifacts.names("predictions", ".arrow"):
             path = self.artifacts.get(name)
             try:
-                shard = read_shard(path, cell.hash, cell.dataset_fingerprint)
+                shard = read_shard(path, self.cell.hash, self.cell.dataset_fingerprint)
             except MemregError as error:
-                self.damaged.append(str(error))
-                self.artifacts.set_aside(name)
+                damaged[name] = str(error)
             else:
-                self.members.update(shard["member"].tolist())
+                members.update(shard["member"].tolist())
+        return members, damaged
+
+    def done(self, wanted: Collection[int]) -> bool:
+        """Complete, with these members, and undamaged."""
+        return self.complete and self.members.issuperset(wanted) and not self.damaged
 
     def reopen(self) -> None:
-        """Members are going to be added: running again, and not complete until `finish`."""
+        """Members are going to be added: running again, not complete until they are in, and rid of damage."""
         self.complete = False
         self.client.update_run(self.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
         self.log(tags={"memreg.status": "training"})
+        for name in self.damaged:
+            self.artifacts.set_aside(name)
+        self.damaged.clear()
 
     def store(self, predictions: list[Prediction], series: Mapping[str, Iterable[tuple[int, float]]]) -> None:
         """Keep members: first their shard, then what MLflow says of them."""
@@ -125,7 +146,7 @@ class Store:
         self.client = connect(tracking_uri, create=True)
         self._outer = self._outer_run()
         self._experiment_id: str | None = self._outer.info.experiment_id if self._outer else None
-        self._context = resolve_tags()
+        self._context = {key: masked(value) for key, value in resolve_tags().items()}
 
     @property
     def experiment_id(self) -> str:
@@ -166,20 +187,74 @@ class Store:
     def save_view(self, study: str, run: RunWriter) -> None:
         """The study's cells as a saved view of the UI; a newer study of the same name takes its place."""
         key, value = view_tag(study, run.run_id)
-        self.client.set_experiment_tag(run.experiment_id, key, value)
+        with exclusive(self.client.tracking_uri):
+            try:
+                self.client.set_experiment_tag(run.experiment_id, key, value)
+            except MlflowException:  # over HTTP, of two who create the tag together one fails
+                self.client.set_experiment_tag(run.experiment_id, key, value)
 
-    def find_cell(self, cell: Cell) -> CellWriter | None:
-        """The run of this cell in the experiment, if there is one."""
+    def find_cell(self, cell: Cell) -> Run | None:
+        """The run of this cell in the experiment, if there is one; of several the oldest."""
         found = self.client.search_runs(
             [self.experiment_id],
             f"tags.`memreg.cell` = '{cell.hash}' and tags.`memreg.kind` = 'cell'",
             order_by=["attributes.start_time ASC"],
             max_results=1,
         )
-        return CellWriter(self.client, found[0], cell) if found else None
+        return found[0] if found else None
 
-    def create_cell(self, cell: Cell, parameters: int, parent: RunWriter, study: str) -> CellWriter:
-        """A fresh run for a cell, under the study's run."""
+    def claim(
+        self,
+        cells: Sequence[tuple[Cell, Collection[int]]],
+        parent: RunWriter,
+        study: str,
+        leases: Leases,
+    ) -> list[tuple[CellWriter, str | None]]:
+        """Each cell's run, found or created under the study's run, and which other driver is at work on it.
+
+        Claimed where nobody is, unless it is complete with the members that are wanted.
+        """
+        done = [self._done(cell, wanted) for cell, wanted in cells]
+        left = [cell for (cell, _), writer in zip(cells, done, strict=True) if writer is None]
+        runs, created, settling = list[Run](), set[str](), False
+        for cell in left:
+            with exclusive(self.client.tracking_uri) as alone:
+                run = self.find_cell(cell)
+                if run is None:
+                    run = self._create_cell(cell, parent, study)
+                    created.add(run.info.run_id)
+                if leases.at_work(run) is None:
+                    leases.claim(run.info.run_id)
+                    settling |= not alone
+            runs.append(run)
+        if settling:
+            time.sleep(SETTLE)
+            runs = [self._settle(run, cell, created, leases) for run, cell in zip(runs, left, strict=True)]
+        claims: list[tuple[CellWriter, str | None]] = []
+        for run, cell in zip(runs, left, strict=True):
+            mine = run.info.run_id in leases
+            who = None if mine else leases.at_work(self.client.get_run(run.info.run_id))
+            claims.append((CellWriter(self.client, run, cell), who))
+        rest = iter(claims)
+        return [next(rest) if writer is None else (writer, None) for writer in done]
+
+    def _done(self, cell: Cell, wanted: Collection[int]) -> CellWriter | None:
+        run = self.find_cell(cell)
+        if run is None or not _complete(run):
+            return None
+        writer = CellWriter(self.client, run, cell)
+        return writer if writer.done(wanted) else None
+
+    def _settle(self, run: Run, cell: Cell, created: Collection[str], leases: Leases) -> Run:
+        """The run to use, now that what others did at the same moment is seen."""
+        found = self.find_cell(cell) or run
+        if found.info.run_id != run.info.run_id and run.info.run_id in created:
+            leases.release(run.info.run_id)
+            self.client.delete_run(run.info.run_id)
+        leases.settled(found)
+        return found
+
+    def _create_cell(self, cell: Cell, parent: RunWriter, study: str) -> Run:
         tags = {
             "memreg.kind": "cell",
             "memreg.study": study,
@@ -189,10 +264,7 @@ class Store:
             "mlflow.parentRunId": parent.run_id,
         }
         name = f"{cell.recipe.model} {cell.dataset}"
-        run = self.client.create_run(self.experiment_id, tags=self._context | tags, run_name=name)
-        writer = CellWriter(self.client, run, cell)
-        writer.log(params={**cell.params(), "parameters": parameters})
-        return writer
+        return self.client.create_run(self.experiment_id, tags=self._context | tags, run_name=name)
 
     def adopt(self, writer: RunWriter, parent: RunWriter, study: str) -> None:
         """Hang an existing cell under the newest study run that asked for it."""
@@ -209,6 +281,10 @@ class Store:
                 f"MLFLOW_RUN_ID names run {run_id}, which this tracking store does not have: "
                 "set MLFLOW_TRACKING_URI to the store that `mlflow run` uses"
             ) from error
+
+
+def _complete(run: Run) -> bool:
+    return run.data.tags.get("memreg.status") == "complete"
 
 
 @contextmanager

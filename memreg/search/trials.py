@@ -1,7 +1,7 @@
 """Trials in Optuna: asked for, grown member by member, told.
 
-A trial is a cell in training. When its driver is interrupted or dies it is given up, and nothing is lost: its
-recipe is tried again, and the cell keeps the members that it has.
+A trial is a cell in training. It is given up when its driver is interrupted or dies, or another driver is at
+work on the cell, and nothing is lost: its recipe is tried again, and the cell keeps the members that it has.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from memreg.errors import MemregError
+from memreg.errors import MemregError, TakenError
 from memreg.search.accuracy import Estimate
 from memreg.search.space import Point, Space
 
@@ -144,7 +144,7 @@ def _run(study: optuna.Study, trial: Trial, point: Point, goal: Goal, train: Tra
             verdict = goal.judge(trial, accuracies)
             if verdict.stop:
                 break
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TakenError):
         _give_up(study, study.get_trials(deepcopy=False)[trial.number])
         raise
     except Exception as error:
