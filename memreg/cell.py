@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from memreg.design import Design
+from memreg.design import Design, Imported
 from memreg.recipe import Recipe
 
 LONGEST_PARAM = 500
@@ -26,8 +26,12 @@ class Cell(BaseModel):
     design: Design
 
     def canonical_json(self) -> str:
-        """Sorted keys, no spaces: equal cells, and only those, have equal text."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Sorted keys, no spaces: equal cells, and only those, have equal text.
+
+        Of an imported cell only what is known of it, so that no default passes for knowledge.
+        """
+        content = self.model_dump(mode="json", exclude_unset=isinstance(self.design, Imported))
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
     @cached_property
     def hash(self) -> str:
@@ -45,10 +49,11 @@ class Cell(BaseModel):
 
     def params(self) -> dict[str, Any]:
         """Every field, flat, by its MLflow param name; of a long list, its length and its digest."""
-        design = self.design.model_dump(mode="json")
+        imported = isinstance(self.design, Imported)
+        design = self.design.model_dump(mode="json", exclude_unset=imported)
         return {
             "dataset": self.dataset,
-            **self.recipe.model_dump(mode="json"),
+            **self.recipe.model_dump(mode="json", exclude_unset=imported),
             "design": design.pop("kind"),
             **{("design_seed" if key == "seed" else key): _short(value) for key, value in design.items()},
         }

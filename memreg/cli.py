@@ -1,4 +1,4 @@
-"""`memreg cells | scores | report | plan`: queries, a study on one page, and what a grid will cost."""
+"""`memreg`: queries, a study on one page, what a grid will cost, and exchange with others."""
 
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,52 @@ def scores(cell: str, top: int, csv: bool, tracking_uri: str | None) -> None:
         click.echo(table.to_csv(index=False), nl=False)
     else:
         click.echo(table.nlargest(top, "score").to_string(index=False, float_format="%.3f"))
+
+
+@memreg.command(name="import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--dataset", type=options.TEXT, help="Of predictions: what to call their data set.")
+@click.option("--model", type=options.TEXT, help="Of predictions: what to call their model.")
+@options.recipe_options
+@click.option("--study", type=options.TEXT, help="Default: imported, or what an archive says.")
+@options.TRACKING
+def import_(source: Path, study: str | None, tracking_uri: str | None, **values: Any) -> None:
+    """Bring in SOURCE: an archive of `export`, or predictions of others (docs/import.md)."""
+    from memreg.exchange.archive import opened
+    from memreg.exchange.incoming import bring_in, from_outside
+    from memreg.exchange.layouts import read
+
+    recipe = options.given(values)
+    dataset = recipe.pop("dataset", None)
+    if source.suffix == ".zip":
+        if dataset or recipe:
+            raise click.UsageError(f"{source} says itself what its cells are: leave out what describes them")
+        with opened(source) as archive:
+            origin = f"Imported from {source.name}."
+            table = bring_in(archive.cells, study or archive.study, archive.grid, origin, tracking_uri)
+    else:
+        if not dataset or "model" not in recipe:
+            raise click.UsageError("predictions need a --dataset and a --model to be known by")
+        cell = from_outside(read(source), dataset, recipe)
+        origin = f"Imported from {source.name}."
+        table = bring_in([cell], study or "imported", "imported", origin, tracking_uri)
+    terminal.show_cells(table)
+
+
+@memreg.command()
+@click.argument("name")
+@click.argument("target", type=click.Path(path_type=Path))
+@options.TRACKING
+def export(name: str, target: Path, tracking_uri: str | None) -> None:
+    """Write the cell NAME to TARGET, .npz or .parquet, or the study NAME to an archive .zip."""
+    from memreg.exchange.archive import export_study
+    from memreg.exchange.outgoing import export_cell
+    from memreg.registry import Registry
+
+    if target.exists() or not target.parent.is_dir():
+        raise click.UsageError(f"{target} is there already, or its directory is not")
+    (export_study if target.suffix == ".zip" else export_cell)(Registry(tracking_uri), name, target)
+    click.echo(f"{target}: {target.stat().st_size:,} bytes")
 
 
 @memreg.command()

@@ -17,8 +17,11 @@ def study(name: str, grid: Grid, correlation: Correlation | None = None) -> str:
     return text + in_words(correlation) + "\n\nSee `figures/` and `correlation.json`."
 
 
-def cell(cell: Cell, parameters: int, metrics: Mapping[str, float]) -> str:
+def cell(cell: Cell, parameters: int | None, metrics: Mapping[str, float]) -> str:
     recipe = cell.recipe
+    test = metrics["test_accuracy"]
+    tested = "A" if isnan(test) else f"Test accuracy {test:.2%}; a"
+    size = "" if parameters is None else f"{parameters:,} parameters, "
     fields = "\n".join(f"| {key} | {value} |" for key, value in cell.params().items())
     scored = (
         f", on excluded ones {metrics['excluded_accuracy']:.2%}. Mean memorization score "
@@ -27,9 +30,8 @@ def cell(cell: Cell, parameters: int, metrics: Mapping[str, float]) -> str:
     )
     return (
         f"## {recipe.model} on {cell.dataset}\n\n"
-        f"{parameters:,} parameters, {metrics['members']:.0f} members. Test accuracy "
-        f"{metrics['test_accuracy']:.2%}; accuracy on included examples {metrics['included_accuracy']:.2%}"
-        f"{'' if isnan(metrics['mean_score']) else scored}.\n\n"
+        f"{size}{metrics['members']:.0f} members. {tested}ccuracy on included examples "
+        f"{metrics['included_accuracy']:.2%}{'' if isnan(metrics['mean_score']) else scored}.\n\n"
         "Each member's scalars are the series `member/...` (step = member index); its prediction on every "
         f"example is in `predictions/`.\n\n| field | value |\n| --- | --- |\n{fields}\n"
     )

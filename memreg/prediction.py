@@ -12,6 +12,11 @@ def no_class(classes: int) -> int:
     return 255 if classes <= 255 else 65535
 
 
+def wrong_class(classes: int) -> int:
+    """The value of `predicted` that stands for a wrong class that is not known: imported members have it."""
+    return no_class(classes) - 1
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """One member. N = n_train + n_test, training examples first."""

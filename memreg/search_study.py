@@ -16,6 +16,7 @@ from memreg.analyses.correlation import Correlation
 from memreg.data import Dataset, load
 from memreg.errors import MemregError
 from memreg.grid import Grid, check_name
+from memreg.record import conclude
 from memreg.registry.connection import connect, masked
 from memreg.search import fill, optimize
 from memreg.search.space import Point, Space, load_space
@@ -180,7 +181,7 @@ def run_search(
             table,
             fill.progress(trials, targets) if targets else None,
             told(trials),
-            kept.answer(table),
+            conclude(kept.run, kept.registry, table),
             masked(storage.url),
         )
         words = [f"## Study {study}", grid.description, found.in_words()]

@@ -12,18 +12,16 @@ import numpy as np
 import pandas as pd
 
 from memreg import interruption, models, notes
-from memreg.analyses.correlation import Correlation, correlate, log_correlation
-from memreg.analyses.memorization import score_table
+from memreg.analyses.correlation import Correlation
 from memreg.analyses.subpopulations import same_data
-from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.cell import Cell
 from memreg.data import Dataset, load, load_stored
-from memreg.design import Design
+from memreg.design import Design, Imported
 from memreg.engines import Engine, Job, Resources
 from memreg.errors import MemregError, TakenError
-from memreg.estimators.summary import summarise
 from memreg.grid import Grid, Planned, check_name
 from memreg.prediction import Prediction, diverged
+from memreg.record import SERIES, conclude, describe, finish
 from memreg.registry import CellWriter, Registry, RunWriter, Store
 from memreg.registry.leases import Leases
 from memreg.registry.shards import read_shards
@@ -34,7 +32,6 @@ from memreg.terminal import Reporter
 FLUSH_SECONDS = 15.0
 FLUSH_MEMBERS = 100
 POLL_SECONDS = 2.0
-SERIES = ("member/test_accuracy", "member/included_accuracy", "member/train_seconds")
 
 
 @dataclass(frozen=True)
@@ -213,15 +210,6 @@ class Study:
         """As cells.parquet."""
         return self.registry.rows(c.writer.run_id for c in self._cells)
 
-    def answer(self, table: pd.DataFrame) -> Correlation | None:
-        """Log cells.parquet, and the correlation if 3 cells have scores."""
-        self.run.artifacts.put("cells.parquet", table.to_parquet)
-        scored = table["mean_score"].notna().sum() if "mean_score" in table else 0
-        correlation = correlate(self.registry, self.run.run_id) if scored >= 3 else None
-        if correlation is not None:
-            log_correlation(self.run, correlation)
-        return correlation
-
 
 def resolve(
     planned: Sequence[Planned],
@@ -262,6 +250,10 @@ def resolve_like(
 
     named: that data set, by the user, where it is code.
     """
+    if isinstance(source.design, Imported):
+        raise MemregError(
+            f"cell {source.hash[:12]} was imported: how to train more of its networks is not known"
+        )
     planned = [Planned(source.dataset, source.recipe, design, members) for design, members in designs]
     resolved = resolve(planned, data_dir, partial(load_stored, named=named))
     if any(item.cell.dataset_fingerprint != source.dataset_fingerprint for item in resolved):
@@ -286,7 +278,7 @@ def run_study(
     with open_study(grid, resolved, study, where, reporter) as opened:
         opened.train()
         run, table = opened.run, opened.table()
-        correlation = opened.answer(table)
+        correlation = conclude(run, opened.registry, table)
         run.log(note=notes.study(study, grid, correlation))
     return Outcome(run.run_id, run.experiment_id, table, correlation)
 
@@ -349,17 +341,11 @@ def _others_at_work(busy: Sequence[str]) -> TakenError:
 
 
 def _prepare(c: _Training, reporter: Reporter) -> None:
-    """A run to which members are going to be added says what its cell is, and is open."""
-    writer, cell, dataset = c.writer, c.item.cell, c.item.dataset
-    if "cell.json" not in writer.artifacts.names("", ".json"):
-        writer.log(params={**cell.params(), "parameters": c.item.parameters})
-        profile = f'{{"n_train": {dataset.n_train}, "n_test": {dataset.n_test}}}'
-        writer.log_dataset(dataset.name, dataset.fingerprint, profile)
-        writer.artifacts.put("examples.parquet", dataset.examples().to_parquet)
-        writer.artifacts.put("cell.json", lambda path: path.write_text(cell.canonical_json()))
-    for damage in writer.damaged.values():
+    """A run to which members are going to be added."""
+    describe(c.writer, c.item.dataset.examples(), c.item.parameters)
+    for damage in c.writer.damaged.values():
         reporter.warn(damage)
-    writer.reopen()
+    c.writer.reopen()
 
 
 def _give_back(cells: Iterable[_Training], error: BaseException) -> None:
@@ -395,40 +381,9 @@ def _accuracies(p: Prediction, labels: np.ndarray) -> tuple[float, float]:
 
 
 def _finish(c: _Training, reporter: Reporter) -> None:
-    """Scores and aggregates from the stored shards, then the tag that makes the cell visible."""
-    writer, cell = c.writer, c.item.cell
-    c.leases.check(writer.run_id)
+    """Scores and aggregates, and the tag that makes the cell visible."""
+    c.leases.check(c.writer.run_id)
     labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
-    _complete_series(writer, labels)
-    shards = read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint, COLUMNS)
-    sums = tally_shards(shards, labels)
-    table = score_table(sums.total, c.item.dataset.train_labels)
-    writer.artifacts.put("scores.parquet", table.to_parquet)
-    metrics = summarise(sums)
-    metrics["diverged"] = len(writer.members) - metrics["members"]
-    metrics["train_seconds"] = sum(writer.logged("member/train_seconds").values())
-    writer.log(
-        metrics=metrics,
-        tags={"memreg.status": "complete"},
-        note=notes.cell(cell, c.item.parameters, metrics),
-    )
-    writer.complete = True
-    writer.end("FINISHED")
-    c.leases.release(writer.run_id)
-    reporter.finish(cell, metrics)
-
-
-def _complete_series(writer: CellWriter, labels: np.ndarray) -> None:
-    """Log what a kill between a shard and its metrics left unlogged."""
-    unlogged = writer.members - writer.logged(SERIES[0]).keys()
-    if not unlogged:
-        return
-    cell = writer.cell
-    for shard in read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint):
-        correct = shard["predicted"] == labels
-        n_train = shard["included"].shape[1]
-        test = correct[:, n_train:].mean(1)
-        included = (correct[:, :n_train] & shard["included"]).sum(1) / shard["included"].sum(1)
-        for name, values in zip(SERIES, (test, included), strict=False):
-            pairs = zip(shard["member"].tolist(), values.tolist(), strict=True)
-            writer.log_series({name: [(m, v) for m, v in pairs if m in unlogged]})
+    metrics = finish(c.writer, labels, c.item.parameters)
+    c.leases.release(c.writer.run_id)
+    reporter.finish(c.item.cell, metrics)

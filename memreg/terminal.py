@@ -153,13 +153,14 @@ def show_cells(table: pd.DataFrame) -> None:
         shown.add_column(name, no_wrap=True)
     for name in numbers:
         shown.add_column(name, justify="right", no_wrap=True)
+    table = table if "test_accuracy" in table else table.assign(test_accuracy=float("nan"))
     for row in table.sort_values("test_accuracy", ascending=False).to_dict("records"):
         shown.add_row(
             escape(row["dataset"]),
             escape(row["model"]),
-            f"{row['weight_decay']:g}",
-            f"{row['augmentation']:g}",
-            f"{row['parameters']:,.0f}",
+            _number(row.get("weight_decay"), "g"),
+            _number(row.get("augmentation"), "g"),
+            _number(row.get("parameters"), ",.0f"),
             f"{row['members']:.0f}",
             *(_percent(row.get(key)) for key in ("test_accuracy", "included_accuracy", "excluded_accuracy")),
             _number(row.get("mean_score")),

@@ -63,15 +63,18 @@ def same_bits(a: Predictions, b: Predictions) -> None:
 
 def program(monkeypatch, capsys, command, *arguments):
     """What a command prints, run in this process as a program."""
-    monkeypatch.setattr(sys, "argv", ["program", *arguments])
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with pytest.raises(SystemExit) as exit_:
-        options.run(command)
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    out, err = capsys.readouterr()
-    assert exit_.value.code == 0, err
+    status, out, err = _run(monkeypatch, capsys, command, arguments)
+    assert status == 0, err
     return out
+
+
+def bad_input(monkeypatch, capsys, command, *arguments, match=""):
+    """The one line that a command ends with on bad input; `match` is in it."""
+    status, _, err = _run(monkeypatch, capsys, command, arguments)
+    assert status == 2, err
+    assert err.count("\n") == 1, err
+    assert match in err
+    return err
 
 
 def refused(planted, monkeypatch, capsys, command, words, message):
@@ -80,11 +83,17 @@ def refused(planted, monkeypatch, capsys, command, words, message):
     client = mlflow.MlflowClient(uri(directory))
     ids = [e.experiment_id for e in client.search_experiments()]
     before = len(client.search_runs(ids))
-    monkeypatch.setattr(sys, "argv", ["program", *[word.replace("CELL", cell) for word in words]])
+    err = bad_input(monkeypatch, capsys, command, *[word.replace("CELL", cell) for word in words])
+    assert re.search(message, err), err
+    assert len(client.search_runs(ids)) == before
+
+
+def _run(monkeypatch, capsys, command, arguments):
+    monkeypatch.setattr(sys, "argv", ["program", *arguments])
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    capsys.readouterr()
     with pytest.raises(SystemExit) as exit_:
         options.run(command)
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert exit_.value.code == 2
-    assert len(lines) == 1, lines
-    assert re.search(message, lines[0]), lines[0]
-    assert len(client.search_runs(ids)) == before
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    return exit_.value.code, *capsys.readouterr()

@@ -4,7 +4,6 @@ import ast
 import contextlib
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mlflow.exceptions import MlflowException
-from studies import uri
+from studies import bad_input, uri
 
 from analysis.approximation_error import approximation
 from entrypoints.leave_one_out import leave_one_out
@@ -177,12 +176,12 @@ def test_code_runs_only_if_the_user_names_it_and_never_because_a_registry_does(
     for dataset in ("theirs:images", "theirs:images+subset=10"):
         cell = stored(dataset).cell
         arguments = ["--cell", cell.hash, "--targets", "random:3"]
-        refused(monkeypatch, capsys, leave_one_out, *arguments, match="is code, which never runs because")
+        bad_input(monkeypatch, capsys, leave_one_out, *arguments, match="is code, which never runs because")
         with pytest.raises(MemregError, match="is code, which never runs because"):
             resolve_like(cell, [(cell.design, 1)])
         with pytest.raises(MemregError, match=f"name it yourself, by dataset={dataset}".replace("+", r"\+")):
             same_data(cell, None, None)
-        refused(
+        bad_input(
             monkeypatch, capsys, leave_one_out, *arguments, "--dataset", "other:code", match="data set is"
         )
         assert not code.exists()
@@ -196,32 +195,18 @@ def test_code_runs_only_if_the_user_names_it_and_never_because_a_registry_does(
         load_stored("folder:nothing")
 
 
-def test_a_dataset_named_beside_dataset_and_model_is_refused(stored, monkeypatch, capsys):
+def test_a_dataset_named_beside_dataset_and_model_is_bad_input(stored, monkeypatch, capsys):
     stored("digits")
     arguments = ["--cell", "digits/vgg3-w8", "--targets", "random:3", "--dataset", "digits", "--epochs", "1"]
-    refused(monkeypatch, capsys, leave_one_out, *arguments, match="names it already")
+    bad_input(monkeypatch, capsys, leave_one_out, *arguments, match="names it already")
     for command in (leave_one_out, utility, approximation):
         assert any(parameter.name == "dataset" for parameter in command.params)
-
-
-def refused(monkeypatch, capsys, command, *arguments, match):
-    monkeypatch.setattr(sys, "argv", ["program", *arguments])
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with pytest.raises(SystemExit) as exit_:
-        options.run(command)
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    err = capsys.readouterr().err
-    assert exit_.value.code == 2
-    assert err.count("\n") == 1
-    assert match in err
-    return err
 
 
 @pytest.mark.parametrize(
     "name", ["../x", "/etc/passwd", "a/b", "..", "", "a\nb", "$(x)", "x" * 3 + "\0", ".hidden"]
 )
-def test_names_that_would_leave_their_place_are_refused(name):
+def test_names_that_would_leave_their_place_are_bad_input(name):
     with pytest.raises(MemregError, match="name must be"):
         check_name(name, "study")
     with pytest.raises(MemregError, match="name must be"):

@@ -18,6 +18,7 @@ from studies import TINY, program, same_bits, uri
 
 from memreg.cli import memreg
 from memreg.errors import MemregError
+from memreg.exchange.archive import opened
 from memreg.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -103,6 +104,19 @@ def test_queries_and_analyses(team, registry, monkeypatch, capsys):
         [e.experiment_id for e in client.search_experiments()], "tags.`memreg.kind` = 'analysis'"
     )
     assert {run.info.status for run in analyses} == {"FINISHED"}
+
+
+def test_import_and_export(registry, tmp_path, monkeypatch, capsys):
+    cell = registry.cells()["cell"][2]
+    program(monkeypatch, capsys, memreg, "export", cell, str(tmp_path / "x.npz"))
+    named = ("--dataset", "digits", "--model", "theirs", "--study", "theirs")
+    program(monkeypatch, capsys, memreg, "import", str(tmp_path / "x.npz"), *named)
+    (theirs,) = registry.cells("theirs")["cell"]
+    pd.testing.assert_frame_equal(registry.scores(theirs), registry.scores(cell))
+    program(monkeypatch, capsys, memreg, "export", "tiny", str(tmp_path / "x.zip"))
+    with opened(tmp_path / "x.zip") as archive:
+        assert [item.cell.hash for item in archive.cells] == registry.cells("tiny")["cell"].tolist()
+        assert all(len(item.members) == 20 for item in archive.cells)
 
 
 def test_a_damaged_shard_is_refused_and_mended(team, registry):

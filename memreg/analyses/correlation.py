@@ -82,13 +82,17 @@ def correlate(registry: Registry, study: str | Sequence[str], statistic: str = H
         )
     studies = [study] if isinstance(study, str) else study
     table = pd.concat([registry.cells(name) for name in studies]).drop_duplicates("cell")
-    scored = table["mean_score"].notna().sum() if "mean_score" in table else 0
-    if scored < FEWEST:
+    if (both := len(with_both(table))) < FEWEST:
         raise MemregError(
-            f"study {', '.join(studies)} has {scored} cells with scores: a correlation needs at least "
-            f"{FEWEST}"
+            f"study {', '.join(studies)} has {both} cells with scores and test accuracy: a correlation needs "
+            f"at least {FEWEST}"
         )
-    return of_measured(measure(registry, table), statistic)
+    return of_measured(measure(registry, table[table["test_accuracy"].notna()]), statistic)
+
+
+def with_both(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of cells that have a mean score and a test accuracy."""
+    return table.reindex(columns=["mean_score", "test_accuracy"]).dropna()
 
 
 def of_measured(measured: Measured, statistic: str) -> Correlation:

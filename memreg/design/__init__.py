@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from memreg.design.base import Neighbours
+from memreg.design.imported import Imported
 from memreg.design.leave_out import All, Fixed, LeaveGroupOut, LeaveOneOut
 from memreg.design.removal import Pool, Removal
 from memreg.design.subsets import Spread, Subsets
@@ -18,7 +19,8 @@ GridDesign = Annotated[Subsets | Spread | All, Field(discriminator="kind")]
 """What a grid may ask for."""
 LeaveOut = LeaveOneOut | LeaveGroupOut
 Design = Annotated[
-    Subsets | Spread | All | Fixed | LeaveOneOut | LeaveGroupOut | Removal, Field(discriminator="kind")
+    Subsets | Spread | All | Fixed | LeaveOneOut | LeaveGroupOut | Removal | Imported,
+    Field(discriminator="kind"),
 ]
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Design",
     "Fixed",
     "GridDesign",
+    "Imported",
     "LeaveGroupOut",
     "LeaveOneOut",
     "LeaveOut",

@@ -56,7 +56,7 @@ class Tally:
     counts: Counts
     """Shape [b, n_train]."""
     test_correct: Floats
-    """Sum over members of test accuracy, shape [b]."""
+    """Sum over members of test accuracy, shape [b]; NaN without test examples."""
 
     @property
     def total(self) -> Counts:
@@ -100,7 +100,8 @@ def tally(included: Mask, correct: Mask, block: Numbers) -> Tally:
     numbers, inverse = np.unique(block, return_inverse=True)
     on_train = correct[:, : included.shape[1]]
     on_test = correct[:, included.shape[1] :]
-    test_accuracy = np.count_nonzero(on_test, axis=1) / np.maximum(1, on_test.shape[1])
+    tests = on_test.shape[1] or np.nan  # imported members may come without
+    test_accuracy = np.count_nonzero(on_test, axis=1) / tests
     rows = [np.flatnonzero(inverse == i) for i in range(len(numbers))]
     members = np.bincount(inverse, minlength=len(numbers))
 

@@ -66,6 +66,12 @@ class Api:
                 return found
 
 
+def newest(client: MlflowClient, run_id: str, key: str) -> dict[int, float]:
+    """The newest value of a run's series at each step."""
+    history = sorted(client.get_metric_history(run_id, key), key=lambda m: m.timestamp)
+    return {m.step: m.value for m in history}
+
+
 def unusable(where: str, error: Exception) -> MemregError:
     """What to say of a filter that MLflow refuses."""
     return MemregError(f"cannot search for runs where {where}: {one_line(error)}")

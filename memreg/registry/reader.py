@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.prediction import Predictions
-from memreg.registry.api import NEWEST, Api
+from memreg.registry.api import NEWEST, Api, newest
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect
 from memreg.registry.frames import frame
@@ -143,6 +143,17 @@ class Registry:
     def predictions(self, cell: str) -> Predictions:
         """All members, stacked in order of their index."""
         return stack(self.shards(cell))
+
+    def series(self, cell: str, key: str) -> dict[int, float]:
+        """The newest value at each step of a cell's series."""
+        return newest(self._client, self.cell_run(cell).info.run_id, key)
+
+    def files(self, cell: str) -> Iterator[tuple[str, Path]]:
+        """Artifacts from which a cell can be had again, by their names: shards and tables, and what it is."""
+        artifacts = self.artifacts(self.cell_run(cell))
+        for folder, suffix in (("", ".json"), ("", ".parquet"), ("predictions", ".arrow")):
+            for name in artifacts.names(folder, suffix):
+                yield name, artifacts.get(name)
 
     def artifacts(self, run: Run) -> Artifacts:
         """The files of a run."""

@@ -107,6 +107,22 @@ def read_shards(
         yield shard
 
 
+def members_of(shard: dict[str, NDArray[Any]]) -> list[Prediction]:
+    """Its members one by one, as `write_shard` takes them."""
+    return [
+        Prediction(
+            int(shard["member"][i]),
+            int(shard["seed"][i]),
+            shard["included"][i],
+            shard["predicted"][i],
+            shard["p_label"][i],
+            shard["p_max"][i],
+            seconds=float("nan"),
+        )
+        for i in range(len(shard["member"]))
+    ]
+
+
 def stack(shards: Shards) -> Predictions:
     """Shards of one cell as one, in order of member index."""
     parts = list(shards)

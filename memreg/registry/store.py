@@ -3,6 +3,7 @@
 One process, the driver, writes. Everything is logged by run id: MLflow's active run is not used.
 """
 
+import json
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.prediction import Prediction
+from memreg.registry.api import newest
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, environment_run_id, exclusive, masked
 from memreg.registry.leases import SETTLE, Leases
@@ -71,7 +73,7 @@ class RunWriter:
 
     def log_dataset(self, name: str, fingerprint: str, profile: str) -> None:
         """The data set as an MLflow input; its digest there is the head of the fingerprint."""
-        entity = DatasetEntity(name, fingerprint[:36], "memreg", f'{{"name": "{name}"}}', None, profile)
+        entity = DatasetEntity(name, fingerprint[:36], "memreg", json.dumps({"name": name}), None, profile)
         self.client.log_inputs(self.run_id, [DatasetInput(entity)])
 
     def end(self, status: str) -> None:
@@ -135,8 +137,7 @@ class CellWriter(RunWriter):
 
     def logged(self, key: str) -> dict[int, float]:
         """The newest value of a series at each step."""
-        history = sorted(self.client.get_metric_history(self.run_id, key), key=lambda m: m.timestamp)
-        return {m.step: m.value for m in history}
+        return newest(self.client, self.run_id, key)
 
 
 class Store:

@@ -1,0 +1,1 @@
+"""Cells from elsewhere, and for elsewhere."""

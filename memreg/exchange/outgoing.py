@@ -1,0 +1,85 @@
+"""One cell as a file for others."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from memreg.errors import MemregError
+from memreg.exchange.layouts import DIVERGED, WRONG
+from memreg.files import write_atomically
+from memreg.registry import Registry
+from memreg.registry.reader import labels
+
+
+def export_cell(registry: Registry, cell: str, path: Path) -> None:
+    """Write a cell to `path`: .npz as `layouts.feldman_zhang`, .parquet as `layouts.table` reads it."""
+    if path.suffix == ".npz":
+        write_atomically(path, lambda to: _npz(registry, cell, to))
+    elif path.suffix == ".parquet":
+        write_atomically(path, lambda to: _parquet(registry, cell, to))
+    else:
+        raise MemregError(f"{path}: a cell becomes .npz or .parquet, a study .zip")
+
+
+def _npz(registry: Registry, cell: str, path: Path) -> None:
+    members, known = registry.predictions(cell), labels(registry.examples(cell))
+    n = members.n_train
+    correct = members.correct(known)
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            trainset_mask=members.included,
+            trainset_correctness=correct[:, :n],
+            testset_correctness=correct[:, n:],
+            train_labels=known[:n],
+            test_labels=known[n:],
+            predicted=_classes(members.predicted),
+            p_label=members.p_label,
+            p_max=members.p_max,
+        )
+
+
+def _parquet(registry: Registry, cell: str, path: Path) -> None:
+    tables = _tables(registry, cell)
+    first = next(tables)
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(table)
+
+
+def _tables(registry: Registry, cell: str) -> Iterator[pa.Table]:
+    """A table for each shard, a row for each of its members and each example."""
+    examples = registry.examples(cell)
+    known = labels(examples)
+    for shard in registry.shards(cell):
+        k, n = shard["predicted"].shape
+        included = np.zeros((k, n), bool)
+        included[:, : shard["included"].shape[1]] = shard["included"]
+        yield pa.table(
+            {
+                "member": np.repeat(shard["member"], n),
+                "split": pa.array(np.tile(examples["split"].to_numpy(str), k)).dictionary_encode(),
+                "example": np.tile(examples["example"].to_numpy(), k),
+                "included": included.reshape(-1),
+                "label": np.tile(known, k),
+                "predicted": _classes(shard["predicted"]).reshape(-1),
+                "correct": (shard["predicted"] == known).reshape(-1),
+                "p_label": shard["p_label"].astype(np.float32).reshape(-1),
+                "p_max": shard["p_max"].astype(np.float32).reshape(-1),
+            }
+        )
+
+
+def _classes(predicted: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.int32]:
+    """With what is no class below 0."""
+    top = np.iinfo(predicted.dtype).max
+    classes = predicted.astype(np.int32)
+    classes[predicted == top] = DIVERGED
+    classes[predicted == top - 1] = WRONG
+    return classes
