@@ -6,3 +6,7 @@ class MemregError(Exception):
 
     Entry points and commands print it on stderr, without a traceback, and exit with status 2.
     """
+
+
+class OutageError(MemregError):
+    """What failed is around memreg, and not what it was asked: a disk, a database, a server."""

@@ -15,7 +15,7 @@ from memreg.analyses.correlation import Correlation
 from memreg.data import Dataset, load
 from memreg.errors import MemregError
 from memreg.grid import Grid, check_name
-from memreg.registry.connection import connect, masked
+from memreg.registry.connection import connect, masked, outage, outages
 from memreg.search import fill, optimize
 from memreg.search.space import Point, Space, load_space
 from memreg.search.storage import LOCAL, exclusively, open_storage, storage_url
@@ -151,6 +151,7 @@ def run_search(
     with open_study(grid, [], study, where, reporter) as kept:
         _adopt(kept, trials, targets)
 
+        @outages()
         def train(trial: optuna.Trial, point: Point) -> Grow:
             item = resolved(point)
             kept.add(item)
@@ -159,6 +160,7 @@ def run_search(
                 trial.set_user_attr(key, value)
             writer.log(tags={"memreg.trial": str(trial.number)})
 
+            @outages()
             def grow(members: int) -> Mapping[int, float]:
                 kept.grow(item.cell, range(members))
                 kept.train(item.cell)
@@ -245,6 +247,8 @@ def _adopt(kept: Study, trials: optuna.Study, targets: Targets | None) -> None:
             try:
                 writer = kept.adopt(trial.notes["run_id"])
             except MlflowException as error:
+                if outage(error):
+                    raise
                 raise MemregError(
                     f"study '{kept.name}': the run of trial {trial.number} is not in this registry: search "
                     "under another name"

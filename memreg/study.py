@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -263,10 +263,18 @@ def train(cells: Sequence[_Training], where: Where, reporter: Reporter) -> None:
                 del unfinished[job.cell.hash]
             interruption.check()
     except BaseException as error:
-        for c in unfinished.values():
-            _flush(c)
-            c.writer.end(end_status(error))
+        _keep(unfinished.values(), error)
         raise
+
+
+def _keep(cells: Iterable[_Training], error: BaseException) -> None:
+    """Store what has finished and leave no run running, as far as what failed lets that be done."""
+    with suppress(Exception):
+        for c in cells:
+            _flush(c)
+    with suppress(Exception):
+        for c in cells:
+            c.writer.end(end_status(error))
 
 
 def _open(store: Store, run: RunWriter, study: str, item: Resolved, reporter: Reporter) -> CellWriter:

@@ -6,7 +6,7 @@ One process, the driver, writes. Everything is logged by run id: MLflow's active
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mlflow import MlflowClient
@@ -20,7 +20,7 @@ from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.prediction import Prediction
 from memreg.registry.artifacts import Artifacts
-from memreg.registry.connection import connect, environment_run_id
+from memreg.registry.connection import connect, environment_run_id, outage
 from memreg.registry.shards import read_shard, write_shard
 from memreg.registry.view import view_tag
 
@@ -204,6 +204,8 @@ class Store:
         try:
             return self.client.get_run(run_id)
         except MlflowException as error:
+            if outage(error):
+                raise
             raise MemregError(
                 f"MLFLOW_RUN_ID names run {run_id}, which this tracking store does not have: "
                 "set MLFLOW_TRACKING_URI to the store that `mlflow run` uses"
@@ -212,11 +214,12 @@ class Store:
 
 @contextmanager
 def ended(run: RunWriter) -> Iterator[RunWriter]:
-    """A run is left FINISHED, FAILED or KILLED, never RUNNING."""
+    """A run is left FINISHED, FAILED or KILLED; RUNNING only where MLflow does not answer any more."""
     try:
         yield run
     except BaseException as error:
-        run.end(end_status(error))
+        with suppress(MlflowException):
+            run.end(end_status(error))
         raise
     run.end("FINISHED")
 
