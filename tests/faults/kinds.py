@@ -15,7 +15,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from scene import DRIVER, Scene, stop
+from scene import DRIVER, MEMBERS, Scene, stop
+
+from memreg.registry import Registry
 
 KINDS: dict[str, Callable[[Scene, int], None]] = {}
 """Name -> (scene, how often). More faults may be noted than asked for, never fewer."""
@@ -111,6 +113,22 @@ def out_of_memory(scene: Scene, times: int) -> None:
         scene.note("worker out of memory (RLIMIT_AS)", scene.ended(process, "memory"))
 
 
+@kind("member's loss NaN")
+def diverged(scene: Scene, times: int) -> None:
+    """One cell's learning rate makes most members diverge; here drivers that train it are killed as well."""
+    for _ in range(times):
+        process = scene.start()
+        scene.until(process, len(scene.shards()) + 4)
+        stop(process)
+    scene.complete()
+    registry = Registry(scene.uri)
+    table = registry.cells().set_index("cell")
+    found = int(table["diverged"].sum())
+    assert 0 < found < table["diverged"].astype(bool).sum() * MEMBERS
+    for _ in range(found):
+        scene.note("member's loss NaN", "kept, counted as diverged, not in the scores")
+
+
 @kind("suspended (SIGSTOP) for a while")
 def suspended(scene: Scene, times: int) -> None:
     process = scene.start()
@@ -128,15 +146,15 @@ def suspended(scene: Scene, times: int) -> None:
 def database_locked(scene: Scene, times: int) -> None:
     while times > 0:
         process = scene.start()
-        noted = []
-        while times > 0 and scene.until(process, len(scene.shards()) + 1):
+        locks = 0
+        while locks < times and scene.until(process, len(scene.shards()) + 1):
             with locked(scene):
                 time.sleep(scene.rng.uniform(0.5, 2.5))
-            noted.append("locked")
-            times -= 1
+            locks += 1
         seen = scene.ended(process, "locked")
-        for _ in noted:
+        for _ in range(locks):
             scene.note("database locked for a while", seen)
+        times -= locks
 
 
 @kind("database locked for long")
@@ -163,32 +181,18 @@ def locked(scene: Scene) -> Iterator[None]:
 @kind("disk full")
 def disk_full(scene: Scene, times: int) -> None:
     """The study's directory is a file system of 24 MB, and something else fills it."""
-    with mounted("-t", "tmpfs", "-o", "size=24m", "tmpfs", str(scene.directory)):
-        inside = Scene(scene.directory, scene.rng)
-        filler = scene.directory / "filler"
-        for _ in range(times):
-            process = inside.start()
-            inside.until(process, len(inside.shards()) + inside.some_shards(4))
-            with suppress(OSError), filler.open("wb") as file:
-                while process.poll() is None:
-                    file.write(bytes(2**14))
-                    file.flush()
-            seen = inside.ended(process, "full")
-            filler.unlink()
-            scene.note("disk full", seen.replace(str(scene.directory), "..."))
-        inside.complete()
-        yield_up(inside, scene)
-
-
-def yield_up(inside: Scene, scene: Scene) -> None:
-    """Copy a study out of its file system, where it is going to be compared."""
-    copy = scene.directory.with_name(f"{scene.directory.name}-copy")
-    subprocess.run(["cp", "-r", f"{inside.directory}/.", str(copy)], check=True)
-    with sqlite3.connect(copy / "mlflow.db") as db:
-        for table, column in (("runs", "artifact_uri"), ("experiments", "artifact_location")):
-            where = (str(inside.directory), str(copy))
-            db.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", where)
-    scene.directory, scene.uri = copy, f"sqlite:///{copy}/mlflow.db"
+    scene.stack.enter_context(mounted("-t", "tmpfs", "-o", "size=24m", "tmpfs", str(scene.directory)))
+    filler = scene.directory / "filler"
+    for _ in range(times):
+        process = scene.start()
+        scene.until(process, len(scene.shards()) + scene.some_shards(4))
+        with suppress(OSError), filler.open("wb") as file:
+            while process.poll() is None:
+                file.write(bytes(2**14))
+                file.flush()
+        seen = scene.ended(process, "full")
+        filler.unlink()
+        scene.note("disk full", seen)
 
 
 @kind("artifact store read-only")
@@ -201,7 +205,7 @@ def read_only(scene: Scene, times: int) -> None:
         with mounted("--bind", str(artifacts), str(artifacts)):
             subprocess.run(["mount", "-o", "remount,ro,bind", str(artifacts)], check=True)
             seen = scene.ended(process, "read-only")
-        scene.note("artifact store read-only", seen.replace(str(scene.directory), "..."))
+        scene.note("artifact store read-only", seen)
 
 
 @contextmanager
@@ -217,35 +221,31 @@ def mounted(*arguments: str) -> Iterator[None]:
 
 @kind("tracking server down and back")
 def server_down(scene: Scene, times: int) -> None:
-    with Server(scene) as server:
-        while times > 0:
-            process = scene.start()
-            noted = []
-            while times > 0 and scene.until(process, len(scene.shards()) + scene.some_shards(2)):
-                server.kill()
-                time.sleep(scene.rng.uniform(0.5, 10))
-                server.start()
-                noted.append("down")
-                times -= 1
-            seen = scene.ended(process, "down")
-            for _ in noted:
-                scene.note("tracking server down and back", seen.replace(scene.uri, "http://..."))
-        scene.complete()
-    scene.uri = f"sqlite:///{scene.directory}/mlflow.db"
+    server = scene.stack.enter_context(Server(scene))
+    while times > 0:
+        process = scene.start()
+        outages = 0
+        while outages < times and scene.until(process, len(scene.shards()) + scene.some_shards(2)):
+            server.kill()
+            time.sleep(scene.rng.uniform(0.5, 10))
+            server.start()
+            outages += 1
+        seen = scene.ended(process, "down")
+        for _ in range(outages):
+            scene.note("tracking server down and back", seen)
+        times -= outages
 
 
 @kind("tracking server down for long")
 def server_gone(scene: Scene, times: int) -> None:
-    with Server(scene) as server:
-        for _ in range(times):
-            process = scene.start(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
-            scene.until(process, len(scene.shards()) + scene.some_shards(3))
-            server.kill()
-            seen = scene.ended(process, "gone")
-            server.start()
-            scene.note("tracking server down for long", seen.replace(scene.uri, "http://..."))
-        scene.complete()
-    scene.uri = f"sqlite:///{scene.directory}/mlflow.db"
+    server = scene.stack.enter_context(Server(scene))
+    for _ in range(times):
+        process = scene.start(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
+        scene.until(process, len(scene.shards()) + scene.some_shards(3))
+        server.kill()
+        seen = scene.ended(process, "gone")
+        server.start()
+        scene.note("tracking server down for long", seen)
 
 
 class Server:
