@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,22 +32,16 @@ GRID = {
         {"dataset": "digits+subset=300", "augmentation": 0, "learning_rate": 100},  # most members diverge
     ],
 }
-DRIVER = """
+PROGRAM = """
 import sys
+print("running", flush=True)
+sys.argv = ["-m", "--grid", "tiny.yaml", "--workers", "2"]
+import entrypoints
 from memreg import options, study
 study.FLUSH_MEMBERS = 3  # a shard for every three members, so that there is much to lose
 from entrypoints.corr_grid import corr_grid
-sys.argv = ["corr_grid", "--grid", "tiny.yaml", "--workers", "2"]
 options.run(corr_grid)
 """
-
-
-@dataclass
-class Fault:
-    """One that was injected: its kind, and what was seen of it."""
-
-    kind: str
-    seen: str
 
 
 @dataclass
@@ -54,19 +49,38 @@ class Scene:
     directory: Path
     rng: np.random.Generator
     uri: str = ""
-    faults: list[Fault] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    """What came of each fault that was injected."""
+    damaged: dict[int, set[Path]] = field(default_factory=dict)
+    """Shards that were hurt on purpose, by the fault's index in `seen`."""
+    lost: set[Path] = field(default_factory=set)
+    """Whole shards that are no more what they were."""
     stack: ExitStack = field(default_factory=ExitStack)
     """What the scene needs until it has been compared: a server, a file system."""
+    _safe: dict[Path, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.uri = self.uri or f"sqlite:///{self.directory}/mlflow.db"
 
-    def start(self, program: str = DRIVER, **environment: str) -> subprocess.Popen[str]:
+    def attempts(self, times: int) -> Iterator[subprocess.Popen[str]]:
+        """The study, started until so many faults are injected, or it is complete."""
+        wanted = len(self.seen) + times
+        while len(self.seen) < wanted:
+            process = self.start()
+            yield process
+            process.wait(timeout=600)
+            self.survey()
+            if process.returncode == 0:
+                return
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        """The one command; it has begun to import when this returns."""
+        self.survey()
         (self.directory / "tiny.yaml").write_text(yaml.safe_dump(GRID))
         own = {"MLFLOW_TRACKING_URI": self.uri, "PYTHONPATH": str(ROOT), "GIT_PYTHON_REFRESH": "quiet"}
-        return subprocess.Popen(
-            [sys.executable, "-c", program],
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
             cwd=self.directory,
             env=os.environ | own | environment,
             stdout=subprocess.PIPE,
@@ -74,55 +88,70 @@ class Scene:
             text=True,
             start_new_session=True,
         )
+        assert process.stdout is not None
+        process.stdout.readline()
+        return process
 
     def shards(self) -> list[Path]:
-        """In the order of their names: complete ones, whole or damaged later."""
-        return sorted(p for p in self.directory.rglob("predictions/*.arrow") if not p.name.startswith("."))
+        """Under their final names, whole or damaged later."""
+        return sorted(self.directory.rglob("predictions/[!.]*.arrow"))
 
-    def until(self, process: subprocess.Popen[str], shards: int) -> bool:
-        """Wait for so many shards; whether the study still runs then. The moment after it is random."""
+    def whole(self) -> list[Path]:
+        """Shards that were never hurt."""
+        hurt = set().union(*self.damaged.values())
+        return [path for path in self.shards() if path not in hurt]
+
+    def survey(self) -> None:
+        """Every shard that was whole has to be what it was."""
+        whole = {path: digest(path) for path in self.whole()}
+        hurt = set().union(*self.damaged.values())
+        self.lost |= {p for p, kept in self._safe.items() if p not in hurt and whole.get(p) != kept}
+        self._safe = whole
+
+    def until(self, process: subprocess.Popen[str], more: int) -> bool:
+        """Wait for so many more shards, and a random moment; whether the study still runs then."""
+        shards = len(self.shards()) + more
         while process.poll() is None and len(self.shards()) < shards:
             time.sleep(0.01)
         time.sleep(self.rng.uniform(0, 0.3))
         return process.poll() is None
 
-    def some_shards(self, most: int = 8) -> int:
-        return int(self.rng.integers(0, most))
+    def up_to(self, process: subprocess.Popen[str], most: int) -> bool:
+        """Wait for a random number of shards, and a random moment; whether the study still runs then."""
+        return self.until(process, int(self.rng.integers(0, most + 1)))
 
     def workers(self, process: subprocess.Popen[str]) -> list[psutil.Process]:
         """The processes that train: children of the process that they were forked from."""
         try:
             grandchildren = [g for c in psutil.Process(process.pid).children() for g in c.children()]
+            return [p for p in grandchildren if p.status() != psutil.STATUS_ZOMBIE]
         except psutil.NoSuchProcess:
             return []
-        return [p for p in grandchildren if p.status() != psutil.STATUS_ZOMBIE]
 
-    def note(self, kind: str, seen: str) -> None:
-        self.faults.append(Fault(kind, seen))
-
-    def ended(self, process: subprocess.Popen[str], kind: str, status: tuple[int, ...] = (0, 2)) -> str:
+    def ended(self, process: subprocess.Popen[str], status: tuple[int, ...] = (0, 2)) -> str:
         """Wait for the end of a study that was hurt: it completed, or it says why not in one line."""
         _, err = process.communicate(timeout=600)
         lines = said(err)
-        assert process.returncode in status, (kind, process.returncode, err)
-        assert "Traceback" not in err, (kind, err)
-        if process.returncode == 2:
-            assert len(lines) == 1, (kind, err)
-            assert lines[0].startswith("memreg: error: "), (kind, err)
-            return lines[0].removeprefix("memreg: error: ")
-        return "it completed" if process.returncode == 0 else (lines or [f"status {process.returncode}"])[-1]
+        assert process.returncode in status, (process.returncode, err)
+        assert "Traceback" not in err, err
+        if process.returncode == 0:
+            return "went on"
+        assert len(lines) == 1, err
+        begins = {2: "memreg: error: ", 130: "interrupted"}[process.returncode]
+        assert lines[0].startswith(begins), err
+        return lines[0].removeprefix("memreg: error: ")
 
     def complete(self) -> None:
-        """The same command completes, and loses no shard that is there and whole."""
-        before = {path: digest(path) for path in self.shards()}
-        process = self.start()
-        out, err = process.communicate(timeout=600)
+        """The same command completes, and says which shards it found damaged."""
+        out, err = (process := self.start()).communicate(timeout=600)
         assert process.returncode == 0, err
-        damaged = {line.split(": ")[1] for line in out.splitlines() if line.startswith("warning: ")}
-        lost = [p for p, d in before.items() if str(p) not in damaged and not (p.exists() and digest(p) == d)]
-        assert not lost, lost
+        self.survey()
+        warnings = [line for line in out.splitlines() if line.startswith("warning: ")]
+        for fault, paths in self.damaged.items():
+            named = [line for line in warnings if any(str(path) in line for path in paths)]
+            self.seen[fault] = named[0].partition(".arrow: ")[2] if named else "trained again, or harmless"
 
-    def check(self, undisturbed: "Scene") -> None:
+    def compare(self, undisturbed: "Scene") -> None:
         """All members are in, and predictions and scores are the undisturbed study's to the bit."""
         here, there = Registry(self.uri), Registry(undisturbed.uri)
         cells = there.cells()
@@ -130,18 +159,18 @@ class Scene:
         assert sorted(mine.index) == sorted(cells["cell"])
         client = MlflowClient(self.uri)
         for h in cells["cell"]:
-            assert here.predictions(h).member.tolist() == list(range(MEMBERS))
-            same_bits(here.predictions(h), there.predictions(h))
-            assert here.scores(h).equals(there.scores(h))
+            predictions, scores = here.predictions(h), here.scores(h)
+            assert predictions.member.tolist() == list(range(MEMBERS))
+            same_bits(predictions, there.predictions(h))
+            assert scores.equals(there.scores(h))
+            kept = np.flatnonzero(~predictions.diverged)
             history = client.get_metric_history(mine.loc[h, "run_id"], "member/test_accuracy")
-            kept = np.flatnonzero(~here.predictions(h).diverged)
             assert {m.step for m in history} >= set(kept)
             assert mine.loc[h, "members"] == len(kept)
             assert mine.loc[h, "diverged"] == MEMBERS - len(kept)
-            counts = here.scores(h)[["included_count", "excluded_count"]].sum(axis=1)
-            assert (counts == len(kept)).all()
-        statuses = {r.info.status for r in client.search_runs(["1"], "tags.`memreg.kind` = 'cell'")}
-        assert statuses == {"FINISHED"}
+            assert (scores[["included_count", "excluded_count"]].sum(axis=1) == len(kept)).all()
+        runs = client.search_runs(["1"], "tags.`memreg.kind` = 'cell'")
+        assert [r.info.status for r in runs] == ["FINISHED"] * len(cells)
 
 
 def said(err: str) -> list[str]:
@@ -154,7 +183,6 @@ def digest(path: Path) -> str:
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """End a process and all of its session."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    """End a process and all of its session, at once."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
