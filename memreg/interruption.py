@@ -1,14 +1,18 @@
-"""Ctrl-C and SIGTERM, answered once and never lost.
+"""Ctrl-C and SIGTERM, answered once, never lost, and never in the middle of a database's work.
 
-A handler raises wherever the interpreter happens to be. In a finalizer, and SQLAlchemy has many, Python drops
-the exception and goes on: whoever works through members asks again, by `check`.
+A handler raises wherever the interpreter happens to be. Inside SQLAlchemy that can leave behind a connection
+that holds its lock, and whatever is then written is refused: there it waits for a moment. In a finalizer
+Python drops the exception and goes on: whoever works through members asks again, by `check`.
 """
 
 import signal
 import sys
-from typing import NoReturn
+from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+DATABASE = "sqlalchemy"
+MOMENT = 0.02  # seconds
 _asked = False
 _unraisable = sys.unraisablehook
 
@@ -18,7 +22,7 @@ def listen() -> None:
     interrupted again."""
     global _asked
     _asked = False
-    for number in SIGNALS:
+    for number in (*SIGNALS, signal.SIGALRM):
         signal.signal(number, _interrupt)
     sys.unraisablehook = _dropped
 
@@ -29,12 +33,25 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
-def _interrupt(*_: object) -> NoReturn:
+def _interrupt(_: int, frame: FrameType | None) -> None:
     global _asked
     _asked = True
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    if _inside(DATABASE, frame):
+        signal.setitimer(signal.ITIMER_REAL, MOMENT)
+    else:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+
+def _inside(package: str, frame: FrameType | None) -> bool:
+    while frame is not None:
+        name: Any = frame.f_globals.get("__name__")
+        if isinstance(name, str) and name.partition(".")[0] == package:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _dropped(what: "sys.UnraisableHookArgs") -> None:

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from sqlalchemy import create_engine, event
 from studies import run, tiny
 
 from memreg import interruption
@@ -14,7 +15,7 @@ from memreg.terminal import Reporter
 
 @pytest.fixture
 def listening():
-    before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
+    before = {n: signal.getsignal(n) for n in (*interruption.SIGNALS, signal.SIGALRM)}
     hook = sys.unraisablehook
     interruption.listen()
     yield
@@ -46,6 +47,24 @@ def test_an_interruption_that_a_finalizer_swallows_stops_the_study(tmp_path, mon
         run(tiny(), tmp_path)
     assert len(advanced) == 3
     assert "Exception ignored" not in capsys.readouterr().err
+
+
+def test_no_interruption_inside_the_database(tmp_path, listening):
+    engine = create_engine(f"sqlite:///{tmp_path}/some.db")
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def interrupted(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+
+    def write():
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE t (x)")
+            time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        write()
+    assert [entry.name for entry in stopped.traceback][-2:] == ["write", "_interrupt"]
 
 
 def test_what_is_put_in_order_is_not_interrupted_again(listening):

@@ -115,7 +115,9 @@ def _less(a: Floats, g: Floats) -> Floats:
 def _cell_error(v: Floats, groups: NDArray[np.int64]) -> float:
     n = v.shape[1]
     index = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
-    return float(np.nanstd(_z(coefficient(v[:, index], groups[index]))))
+    z = _z(coefficient(v[:, index], groups[index]))
+    z = z[np.isfinite(z)]
+    return float(z.std()) if z.size else NAN
 
 
 def _z(r: Floats | float) -> Floats:
