@@ -100,8 +100,12 @@ def outages() -> Iterator[None]:
 
 
 def _failed(error: BaseException) -> str | None:
-    if isinstance(error, OperationalError | InterfaceError | sqlite3.OperationalError):
-        return one_line(error)
+    if error.__cause__ and (why := _failed(error.__cause__)):
+        return why
+    if isinstance(error, OperationalError | InterfaceError):
+        return f"the database failed: {one_line(error.orig or error)}"
+    if isinstance(error, sqlite3.OperationalError):
+        return f"the database failed: {one_line(error)}"
     if isinstance(error, RequestException):
         status = 503 if error.response is None else error.response.status_code
         return one_line(error).partition(" (Caused by")[0] if status >= 500 else None
@@ -109,7 +113,7 @@ def _failed(error: BaseException) -> str | None:
         return one_line(error) if error.errno in ERRNOS or isinstance(error, ConnectionError) else None
     if isinstance(error, MlflowException) and error.error_code in UNAVAILABLE:
         return f"MLflow: {one_line(error).partition(' (Caused by')[0]}"
-    return _failed(error.__cause__) if error.__cause__ else None
+    return None
 
 
 def _reach_server(uri: str) -> None:
