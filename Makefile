@@ -16,8 +16,7 @@ test: setup
 	pytest -n 2 --cov --cov-report=term $(PYTEST_ARGS)
 
 test-faults: setup
-	MEMREG_FAULTS=faults.md pytest tests/faults $(PYTEST_ARGS)
-	cat faults.md
+	MEMREG_FAULTS=all pytest -n 2 tests/faults $(PYTEST_ARGS)
 
 setup: .venv/.installed
 

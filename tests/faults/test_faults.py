@@ -1,13 +1,10 @@
 """Nothing that is safely stored is lost, and the same command ends with the same bits, whatever happens.
 
-`make test` injects a handful of faults. `make test-faults` sets MEMREG_FAULTS to a file: then each kind is
-injected as often as `TIMES` says, and a table of what was seen is written there.
+`make test` injects a handful of faults, `make test-faults` each kind as often as `TIMES` says.
 """
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +12,7 @@ from kinds import KINDS
 from scene import Scene
 
 SEED = int(os.environ.get("MEMREG_SEED", "0"))
-TABLE = os.environ.get("MEMREG_FAULTS")
+ALL = os.environ.get("MEMREG_FAULTS") == "all"
 TIMES = dict.fromkeys(KINDS, 3) | {
     "driver SIGKILL": 6,
     "driver SIGINT, SIGTERM": 4,
@@ -38,38 +35,7 @@ def undisturbed(tmp_path_factory):
     return scene
 
 
-@dataclass
-class Row:
-    """Of the table: a kind of fault, injected into some studies."""
-
-    kind: str
-    lost: int = 0
-    completed: str = "no"
-    equal: str = "no"
-    seen: Counter[str] = field(default_factory=Counter)
-
-    def __str__(self) -> str:
-        seen = "; ".join(f"{n} {text}" for text, n in self.seen.most_common())
-        return (
-            f"| {self.kind} | {self.seen.total()} | {self.lost} | {self.completed} | {self.equal} | {seen} |"
-        )
-
-
-@pytest.fixture(scope="module")
-def rows():
-    rows = []
-    yield rows
-    if TABLE:
-        head = (
-            "| fault | injected | shards lost | same command completed | same bits | what came of it |",
-            "| --- | --- | --- | --- | --- | --- |",
-        )
-        injected, lost = sum(row.seen.total() for row in rows), sum(row.lost for row in rows)
-        total = f"| {len(rows)} kinds | {injected} | {lost} | | | |"
-        Path(TABLE).write_text("\n".join([*head, *map(str, rows), total]) + "\n")
-
-
-@pytest.mark.skipif(TABLE is not None, reason="all kinds are injected")
+@pytest.mark.skipif(ALL, reason="all kinds are injected")
 def test_a_handful_of_faults(undisturbed, tmp_path):
     scene = Scene(tmp_path / "study", np.random.default_rng(SEED))
     for name in HANDFUL:
@@ -80,23 +46,29 @@ def test_a_handful_of_faults(undisturbed, tmp_path):
     assert len(scene.seen) == len(HANDFUL)
 
 
-@pytest.mark.skipif(TABLE is None, reason="make test-faults")
+@pytest.mark.skipif(not ALL, reason="make test-faults")
 @pytest.mark.parametrize("name", KINDS)
-def test_faults(name, undisturbed, rows, tmp_path):
-    rows.append(row := Row(name))
+def test_faults(name, undisturbed, tmp_path, record_property):
     rng = np.random.default_rng([SEED, *name.encode()])
-    while row.seen.total() < TIMES[name]:
-        scene = Scene(tmp_path / str(row.seen.total()), rng)
-        with scene.stack:
-            KINDS[name](scene, TIMES[name] - row.seen.total())
-            scene.complete()
-            row.completed = "yes"
-            row.lost += len(scene.lost)
-            row.seen.update(shown(text, scene) for text in scene.seen)
-            assert scene.seen, "the study had ended before it could be hurt"
-            assert not scene.lost
-            scene.compare(undisturbed)
-    row.equal = "yes"
+    seen, lost, completed, equal = Counter(), 0, 0, 0
+    try:
+        while seen.total() < TIMES[name]:
+            scene = Scene(tmp_path / str(seen.total()), rng)
+            before = seen.total()
+            with scene.stack:
+                KINDS[name](scene, TIMES[name] - before)
+                scene.complete()
+                seen.update(shown(text, scene) for text in scene.seen)
+                completed += len(scene.seen)
+                lost += len(scene.lost)
+                scene.compare(undisturbed)
+                equal += len(scene.seen)
+            assert seen.total() > before, "the study had ended before it could be hurt"
+        assert lost == 0
+    finally:
+        row = [seen.total(), lost, completed, equal]
+        texts = "; ".join(f"{n} {text}" for text, n in seen.most_common())
+        record_property("fault", [list(KINDS).index(name), name, *row, texts])
 
 
 def shown(text, scene):
