@@ -19,7 +19,8 @@ from memreg.registry.store import ended
 def approximation(subset_cell: str, loo_cell: str, data_dir: Path | None) -> None:
     registry = Registry()
     result = approximation_error(registry, subset_cell, loo_cell)
-    with ended(Store().open_run("analysis", f"approximation error of {subset_cell}"[:200], {})) as run:
+    name, tags = f"approximation error of {subset_cell}"[:200], {"memreg.cells": ",".join(result.cells)}
+    with ended(Store().open_run("analysis", name, tags)) as run:
         log_approximation_error(run, result)
         try:
             figure = subpopulations(registry, result, data_dir)

@@ -13,7 +13,8 @@ from memreg.registry.store import ended
 @click.option("--threshold", type=options.SHARE, help=f"Least influence of a pair in the table; {THRESHOLD}.")
 def influence(cell: str, threshold: float | None) -> None:
     result = influences(Registry(), cell, threshold or THRESHOLD)
-    with ended(Store().open_run("analysis", f"influence of {cell}", {})) as run:
+    tags = {"memreg.cells": result.cell.hash}
+    with ended(Store().open_run("analysis", f"influence of {cell}", tags)) as run:
         log_influence(run, result)
     terminal.say(result.in_words())
 

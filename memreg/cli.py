@@ -1,4 +1,4 @@
-"""`memreg cells | scores | plan`: queries, and what a grid will cost."""
+"""`memreg cells | scores | report | plan`: queries, a study on one page, and what a grid will cost."""
 
 from pathlib import Path
 
@@ -73,6 +73,22 @@ def plan(
 
     resources = Resources(workers or 0, threads or 1, device or "auto", loader or "memory")
     click.echo(plan_grid(load_grid(grid, members), resources, data_dir, throughput))
+
+
+@memreg.command()
+@click.argument("study")
+@click.option("--data-dir", type=options.PATH, help="Default: MEMREG_DATA_DIR, else ./data.")
+@options.TRACKING
+def report(study: str, data_dir: Path | None, tracking_uri: str | None) -> None:
+    """Make the page of STUDY again, report.html of its run, with the analyses since made of its cells."""
+    from memreg.analyses.subpopulations import same_data
+    from memreg.registry import Registry, Store
+    from memreg.report import write_report
+
+    registry = Registry(tracking_uri)
+    run = Store(tracking_uri).run(registry.study_run(study).info.run_id)
+    write_report(run, registry, lambda cell: same_data(cell, data_dir))
+    click.echo(f"report.html of run {run.run_id}")
 
 
 @memreg.group()

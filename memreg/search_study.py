@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from optuna.storages import RDBStorage
 
 from memreg import models
+from memreg.analyses.conclusions import in_words
 from memreg.analyses.correlation import Correlation
 from memreg.data import Dataset, load
 from memreg.errors import MemregError
@@ -184,7 +185,9 @@ def run_search(
             kept.answer(table),
             masked(storage.url),
         )
-        kept.run.log(note=f"## Study {study}\n\n{grid.description}\n\n{found.in_words()}")
+        words = [f"## Study {study}", grid.description, found.in_words()]
+        words += [in_words(found.correlation)] if found.correlation else []
+        kept.run.log(note="\n\n".join(words))
     return found
 
 

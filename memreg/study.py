@@ -13,6 +13,7 @@ import pandas as pd
 from memreg import interruption, models, notes
 from memreg.analyses.correlation import Correlation, correlate, log_correlation
 from memreg.analyses.memorization import score_table
+from memreg.analyses.subpopulations import same_data
 from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.cell import Cell
 from memreg.data import Dataset, load
@@ -25,6 +26,7 @@ from memreg.prediction import Prediction, diverged
 from memreg.registry import CellWriter, Registry, RunWriter, Store
 from memreg.registry.shards import read_shards
 from memreg.registry.store import end_status, ended
+from memreg.report import write_report
 from memreg.terminal import Reporter
 
 FLUSH_SECONDS = 15.0
@@ -139,6 +141,11 @@ class Study:
             result |= dict(zip(shard["member"][kept].tolist(), shares.tolist(), strict=True))
         return result
 
+    def dataset(self, cell: Cell) -> Dataset:
+        """Of a cell in the registry, for its images."""
+        own = (c.item.dataset for c in self._cells if c.item.dataset.fingerprint == cell.dataset_fingerprint)
+        return next(own, None) or same_data(cell, self._where.data_dir)
+
     def _find(self, cell: Cell) -> _Training:
         return next(c for c in self._cells if c.item.cell == cell)
 
@@ -236,6 +243,7 @@ def open_study(
         for item in resolved:
             opened.add(item)
         yield opened
+        write_report(run, opened.registry, opened.dataset)
 
 
 def train(cells: Sequence[_Training], where: Where, reporter: Reporter) -> None:

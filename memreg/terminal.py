@@ -22,6 +22,7 @@ from rich.text import Text
 
 from memreg.cell import Cell
 from memreg.registry.connection import masked
+from memreg.registry.view import ui_address
 
 FRACTION = "memorized_fraction/0.25"
 
@@ -210,8 +211,7 @@ def say(text: str) -> None:
 def ui_hint(tracking_uri: str, experiment_id: str, study: str) -> str:
     """How to see a study's cells in the MLflow UI: flat, sorted by test accuracy; as a table, as charts."""
     served = tracking_uri.startswith("http")
-    base = masked(tracking_uri).rstrip("/") if served else "http://127.0.0.1:5000"
-    table = f"{base}/#/experiments/{experiment_id}/runs?viewStateShareKey={study}"
+    table = f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs?viewStateShareKey={study}"
     start = "" if served else f"mlflow ui --backend-store-uri {masked(tracking_uri)}\n"
     return f"{start}cells:  {table}\ncharts: {table}&compareRunsMode=CHART"
 

@@ -147,3 +147,31 @@ def test_the_studys_figure_opens(page, server, study):
         "img[alt='correlation.png'], .image-outer-container canvas, img[src^='blob']"
     ).first.wait_for()
     picture(page, "ui-figure")
+
+
+def test_the_studys_report_opens(page, server, study):
+    page.goto(f"{server}/#/experiments/{study[1]}/runs/{study[2]}/artifacts")
+    page.get_by_text("report.html", exact=True).first.click()
+    frame = page.frame_locator("iframe").first
+    frame.get_by_role("heading", name="Cells", exact=True).wait_for()
+    assert frame.locator("img.figure").count() >= 3
+    picture(page, "ui-report")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_alone_in_light_and_dark(page, study, tmp_path, scheme):
+    run = mlflow.MlflowClient(study[0]).get_run(study[2])
+    alone = tmp_path / "report.html"
+    shutil.copy(mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/report.html"), alone)
+    fresh = page.context.browser.new_page(viewport={"width": 1200, "height": 1000}, color_scheme=scheme)
+    asked = []
+    fresh.on("request", lambda request: asked.append(request.url))
+    fresh.goto(alone.as_uri())
+    assert [url for url in asked if not url.startswith("data:")] == [alone.as_uri()]
+    sizes = fresh.evaluate("[...document.images].map(i => i.naturalWidth)")
+    assert len(sizes) > 3
+    assert all(sizes)
+    background = fresh.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 21, 21)"}[scheme]
+    picture(fresh, f"report-{scheme}")
+    fresh.close()

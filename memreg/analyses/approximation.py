@@ -48,6 +48,8 @@ class ApproximationError:
     spp: pd.DataFrame
     cell: Cell
     """Of the first estimate."""
+    cells: tuple[str, ...]
+    """Hashes of all that were compared."""
 
     @property
     def headline(self) -> Comparison:
@@ -133,6 +135,7 @@ def approximation_error(registry: Registry, subset_cells: str, loo_cell: str) ->
         pd.concat(sizes) if sizes else None,
         spp_by_error(spp, error, truth["score"].to_numpy()),
         cells[0],
+        (what.hash, *(cell.hash for cell in cells)),
     )
 
 

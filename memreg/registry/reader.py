@@ -35,6 +35,10 @@ class Registry:
         self._fast = sql_reader(self._client.tracking_uri) or self._api
         self._artifacts: dict[str, Artifacts] = {}
 
+    @property
+    def tracking_uri(self) -> str:
+        return str(self._client.tracking_uri)
+
     def cells(
         self, study: str | None = None, where: str = "", columns: Sequence[str] | None = None
     ) -> pd.DataFrame:
@@ -47,7 +51,8 @@ class Registry:
         if study is None:
             where = f"{COMPLETE} and {where}" if where else COMPLETE
             return frame(self._fast.wide(where, columns), columns)
-        run_ids = pd.read_parquet(self._of(self.study_run(study)).get("cells.parquet"))["run_id"].tolist()
+        listed = self.artifacts(self.study_run(study)).get("cells.parquet")
+        run_ids = pd.read_parquet(listed)["run_id"].tolist()
         if where:
             fitting = set(self._fast.wide(f"tags.`memreg.kind` = 'cell' and {where}", ()).run_id)
             run_ids = [run_id for run_id in run_ids if run_id in fitting]
@@ -90,14 +95,22 @@ class Registry:
             return (done or found)[0]
         return self._run(study, "study")
 
+    def analyses(self, cells: Iterable[str]) -> list[Run]:
+        """Runs of analyses that took any of these cells, by hash: of each name the newest, oldest first."""
+        wanted, newest = set(cells), {}
+        for run in self._api.find("tags.`memreg.kind` = 'analysis'"):
+            if wanted.intersection(run.data.tags.get("memreg.cells", "").split(",")):
+                newest[run.info.run_name] = run
+        return list(newest.values())
+
     def cell(self, cell: str) -> Cell:
         """What a cell is."""
-        path = self._of(self.cell_run(cell)).get("cell.json")
+        path = self.artifacts(self.cell_run(cell)).get("cell.json")
         return Cell.model_validate_json(path.read_text())
 
     def examples(self, cell: str) -> pd.DataFrame:
         """`split`, `example`, `label`, and where known `clean_label` and `group`: N rows, training first."""
-        return pd.read_parquet(self._of(self.cell_run(cell)).get("examples.parquet"))
+        return pd.read_parquet(self.artifacts(self.cell_run(cell)).get("examples.parquet"))
 
     def scores(self, cell: str, estimator: str | None = None) -> pd.DataFrame:
         """One row per training example; the columns are those of scores.parquet.
@@ -105,7 +118,7 @@ class Registry:
         estimator: `peers`, `extrapolation` or `leave_one_out`, once `-e memorization` has computed it.
         """
         name = scores_name(estimator)
-        artifacts = self._of(self.cell_run(cell))
+        artifacts = self.artifacts(self.cell_run(cell))
         if estimator is not None and name not in artifacts.names("", ".parquet"):
             raise MemregError(
                 f"cell {cell} has no {name}: `mlflow run . -e memorization -P cell={cell} "
@@ -117,13 +130,16 @@ class Registry:
         """Prediction shards one at a time: arrays by column name, a row per member."""
         run = self.cell_run(cell)
         tags = run.data.tags
-        return read_shards(self._of(run), tags["memreg.cell"], tags["memreg.dataset_fingerprint"], columns)
+        return read_shards(
+            self.artifacts(run), tags["memreg.cell"], tags["memreg.dataset_fingerprint"], columns
+        )
 
     def predictions(self, cell: str) -> Predictions:
         """All members, stacked in order of their index."""
         return stack(self.shards(cell))
 
-    def _of(self, run: Run) -> Artifacts:
+    def artifacts(self, run: Run) -> Artifacts:
+        """The files of a run."""
         run_id = run.info.run_id
         if run_id not in self._artifacts:
             self._artifacts[run_id] = Artifacts(self._client.tracking_uri, run_id, run.info.artifact_uri)

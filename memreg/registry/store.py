@@ -21,6 +21,7 @@ from memreg.errors import MemregError
 from memreg.prediction import Prediction
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, environment_run_id, outage
+from memreg.registry.provenance import provenance
 from memreg.registry.shards import read_shard, write_shard
 from memreg.registry.view import view_tag
 
@@ -150,7 +151,7 @@ class Store:
 
     def open_run(self, kind: str, name: str, tags: Mapping[str, str]) -> RunWriter:
         """A study's or an analysis' run: the one that `mlflow run` opened, or a fresh one."""
-        own = {"memreg.kind": kind, **tags}
+        own = {"memreg.kind": kind, **provenance(), **tags}
         if self._outer is not None:
             writer = RunWriter(self.client, self._outer)
             writer.log(tags={"mlflow.runName": name, **own})

@@ -1,4 +1,4 @@
-"""A saved view of MLflow's UI: a study's cells, flat and sorted, with their columns and a scatter plot.
+"""Addresses in MLflow's UI, and a saved view of it: a study's cells, flat and sorted, with a scatter plot.
 
 The UI keeps such views in experiment tags `mlflow.sharedViewState.<key>` and opens one by
 `viewStateShareKey=<key>`. That is not documented: a test opens it in a real browser, and a UI that does not
@@ -6,6 +6,8 @@ know it says so and shows the plain list.
 """
 
 import json
+
+from memreg.registry.connection import masked
 
 FRACTION = "memorized_fraction/0.25"
 COLUMNS = (
@@ -22,6 +24,17 @@ COLUMNS = (
     f"metrics.`{FRACTION}`",
 )
 SECTION = "memreg"
+
+
+def ui_address(tracking_uri: str) -> str:
+    """Where the UI of a tracking store is: at its server, else where `mlflow ui` puts it."""
+    served = tracking_uri.startswith("http")
+    return masked(tracking_uri).rstrip("/") if served else "http://127.0.0.1:5000"
+
+
+def run_link(tracking_uri: str, experiment_id: str, run_id: str) -> str:
+    """The page of a run in the UI."""
+    return f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def view_tag(study: str, study_run_id: str) -> tuple[str, str]:

@@ -1,0 +1,26 @@
+"""What each figure shows, for its caption and for who cannot see it."""
+
+CAPTIONS = {
+    "correlation": "Memorization over test accuracy, a point per cell with 95 % intervals, and the "
+    "regression line with its 95 % band (the paper's Figure 3).",
+    "thresholds": "The correlation with test accuracy over the threshold from which an example counts as "
+    "memorized, with its 95 % band.",
+    "identity": "How much of the correlation is arithmetic. Left: memorization over included minus test "
+    "accuracy, for which no score is needed. Right: what that leaves, over test accuracy.",
+    "trajectories": "How examples' scores move along test accuracy: the mean of those that rise, that fall, "
+    "and that do first one and then the other.",
+    "marginal_utility": "Test accuracy without what each arm leaves out, less that of everything, over the "
+    "threshold, with 95 % intervals.",
+    "approximation_error": "Estimated scores against leave-one-out's, and the share of wrong decisions over "
+    "the threshold (the paper's Figure 2).",
+    "error_by_group_size": "Mean error of the estimates by the size of the planted sub-population, with 95 % "
+    "intervals.",
+    "subpopulations": "The targets whose scores are overestimated most, framed, each with the training "
+    "images that teach networks most about it (the paper's Figure 1).",
+    "influence": "How many pairs of a training and a test example have which influence.",
+}
+
+
+def caption(name: str) -> str:
+    """Of a figure by the name of its file, without the suffix."""
+    return CAPTIONS.get(name, name.replace("_", " "))

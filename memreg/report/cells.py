@@ -1,0 +1,122 @@
+"""What the page says of each cell: its row, the distribution of its scores, its most memorized images."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from memreg.cell import Cell
+from memreg.data import Dataset
+from memreg.errors import MemregError
+from memreg.registry import Registry
+
+MOST = 8  # images of a cell
+ROOM = 2_500_000  # characters of images on the page
+EDGES = np.linspace(-0.25, 1, 51)
+RECIPE = (
+    "dataset", "model", "parameters", "epochs", "batch_size", "learning_rate", "warmup", "momentum",
+    "weight_decay", "augmentation", "precision", "design", "r", "design_seed", "targets", "groups", "kept",
+    "neighbours",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Of a histogram: left edge and height, each from 0 to 1."""
+
+    x: float
+    height: float
+
+
+@dataclass(frozen=True)
+class CellPart:
+    row: dict[str, Any]
+    """Of `Registry.cells`."""
+    bars: list[Bar]
+    distribution: str
+    """`bars` in words."""
+    memorized: list[dict[str, Any]]
+    """Rows of scores.parquet with the highest scores, and `image`, a data URI or ""."""
+    without_images: str
+    """Why there are none, else ""."""
+
+
+def differing(table: pd.DataFrame) -> tuple[dict[str, Any], list[str]]:
+    """Params that all cells share, with their values, and the names of those in which they differ."""
+    known = [key for key in RECIPE if key in table and table[key].notna().any()]
+    varied = [key for key in known if table[key].nunique(dropna=False) > 1 or key in ("dataset", "model")]
+    return {key: table[key].iloc[0] for key in known if key not in varied}, varied
+
+
+def cell_parts(
+    registry: Registry, table: pd.DataFrame, opened: Callable[[Cell], Dataset]
+) -> Iterator[CellPart]:
+    """A part per row of `Registry.cells`. Images are left out once they have taken their room."""
+    room = ROOM
+    for row in records(table):
+        scores = None if row["design"] == "removal" else _scores(registry, row["cell"])
+        if scores is None:
+            yield CellPart(row, [], "", [], "")
+            continue
+        best = scores.nlargest(MOST, ["score", "low"])
+        images, reason = [""] * len(best), ""
+        try:
+            if room <= 0:
+                raise MemregError("the page has as many images as it can hold")
+            shown = opened(registry.cell(row["cell"])).train_images[best["example"].to_numpy()]
+            images = [png(image) for image in shown]
+        except MemregError as error:
+            reason = str(error)
+        room -= sum(map(len, images))
+        memorized = [{**e, "image": image} for e, image in zip(records(best), images, strict=True)]
+        values = scores["score"].to_numpy()
+        yield CellPart(row, histogram(values), in_words(values), memorized, reason)
+
+
+def histogram(scores: NDArray[np.float64]) -> list[Bar]:
+    """Heights are logarithms of counts: most examples score about 0, and one looks for the others."""
+    count = np.log1p(np.histogram(np.clip(scores, EDGES[0], EDGES[-1]), EDGES)[0])
+    width = EDGES[-1] - EDGES[0]
+    return [
+        Bar(float((x - EDGES[0]) / width), float(height / count.max()))
+        for x, height in zip(EDGES[:-1], count, strict=True)
+        if height
+    ]
+
+
+def in_words(scores: NDArray[np.float64]) -> str:
+    parts = [f"{(scores >= t).mean():.1%} score {t:g} or more" for t in (0.25, 0.5, 0.75)]
+    return f"{len(scores):,} examples: {', '.join(parts)}; median {np.median(scores):.3f}"
+
+
+def png(image: NDArray[np.uint8]) -> str:
+    """An image [height, width, channels] as a data URI."""
+    stream = io.BytesIO()
+    Image.fromarray(image.squeeze()).save(stream, "PNG")
+    return data_uri(stream.getvalue())
+
+
+def data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _scores(registry: Registry, cell: str) -> pd.DataFrame | None:
+    """Of the examples that have one, leave-one-out's where the cell is of that kind; None without any."""
+    for estimator in (None, "leave_one_out"):
+        try:
+            found = registry.scores(cell, estimator).dropna(subset="score")
+        except MemregError:
+            continue
+        if len(found):
+            return found
+    return None
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
