@@ -6,21 +6,25 @@ import sqlite3
 import sys
 
 import click
+import optuna
 import pytest
 import sqlalchemy as sa
+import yaml
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from optuna.trial import TrialState
 from servers import free_port
-from studies import tiny, uri
+from studies import TINY, uri
 
+from entrypoints.corr_grid import corr_grid
+from entrypoints.search import search
 from memreg import cli as memreg_cli
 from memreg import options, study
-from memreg.engines import Resources, engine
 from memreg.errors import OutageError
 from memreg.files import write_atomically
 from memreg.registry import connection
 from memreg.registry.connection import outage
-from memreg.study import Where, run_study
+from memreg.search.storage import open_storage, storage_url
 from memreg.terminal import Reporter
 
 COMMANDS = {
@@ -38,6 +42,13 @@ COMMANDS = {
     "memreg db init": [],
     "memreg db tune": [],
 }
+
+GRID = ["--grid", "tiny.yaml", "--workers", "2"]
+SPACE = "{model: [vgg3-w8], epochs: {low: 2, high: 4}, learning_rate: 0.2, batch_size: 64, augmentation: 0}"
+SEARCH = [
+    *("--dataset", "digits+subset=200", "--space", "space.yaml", "--mode", "optimize", "--study", "s"),
+    *("--members", "10", "--trials", "1", "--workers", "2"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -76,35 +87,30 @@ def test_a_locked_database_is_one_line(name, database, monkeypatch, capsys):
     assert [path.name for path in database.iterdir()] == ["mlflow.db"]
 
 
+@pytest.mark.parametrize(("command", "words"), [(corr_grid, GRID), (search, SEARCH)])
 def test_a_database_that_breaks_in_the_middle_is_one_line_and_what_is_stored_stays(
-    tmp_path, monkeypatch, capsys
+    command, words, tmp_path, monkeypatch, capsys
 ):
-    """It loses a table while members are trained; put back, the study goes on."""
+    """It loses a table while members are trained; put back, the same command goes on."""
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "cells": TINY["cells"][:1]}))
+    (tmp_path / "space.yaml").write_text(SPACE)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
     monkeypatch.setattr(study, "FLUSH_MEMBERS", 5)
-    database = sa.create_engine(uri(tmp_path))
-    resources = Resources(workers=2)
-    where = Where(engine("local", resources), resources, tracking_uri=uri(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["program", *words])
+    database, advance, advanced = sa.create_engine(uri(tmp_path)), Reporter.advance, []
 
     def rename(old, new):
         with database.begin() as opened:
             opened.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
 
-    class Breaking(Reporter):
-        advanced = 0
+    def breaking(self, cell):
+        advance(self, cell)
+        advanced.append(cell)
+        if len(advanced) == 7:
+            rename("metrics", "gone")
 
-        def advance(self, cell):
-            self.advanced += 1
-            if self.advanced == 10:
-                rename("metrics", "gone")
-
-    @click.command()
-    @click.option("--breaking", is_flag=True)
-    def command(breaking):
-        with Breaking() if breaking else Reporter() as reporter:
-            run_study(tiny(cells=[{"dataset": "digits+subset=300"}]), "tiny", where, reporter)
-
-    monkeypatch.setattr(sys, "argv", ["program", "--breaking"])
+    monkeypatch.setattr(Reporter, "advance", breaking)
     with pytest.raises(SystemExit) as exit_:
         options.run(command)
     lines = capsys.readouterr().err.strip().splitlines()
@@ -114,12 +120,17 @@ def test_a_database_that_breaks_in_the_middle_is_one_line_and_what_is_stored_sta
     kept = {path: path.read_bytes() for path in tmp_path.rglob("predictions/*.arrow")}
     assert kept
     rename("gone", "metrics")
-    monkeypatch.setattr(sys, "argv", ["program"])
+    database.dispose()
     with pytest.raises(SystemExit) as exit_:
         options.run(command)
-    assert exit_.value.code == 0
+    assert exit_.value.code == 0, capsys.readouterr().err
     assert {path: path.read_bytes() for path in kept} == kept
-    database.dispose()
+    if command is search:
+        trials = optuna.load_study(storage=open_storage(storage_url()), study_name="s").trials
+        assert [t.state for t in trials] == [TrialState.FAIL, TrialState.COMPLETE]
+        assert trials[0].params == trials[1].params
+        assert trials[0].user_attrs["run_id"] == trials[1].user_attrs["run_id"]
+        assert "error" not in trials[0].user_attrs
 
 
 def raised(function, *arguments):
