@@ -288,13 +288,11 @@ def _keep(cells: Iterable[_Training], error: BaseException) -> None:
 def _open(store: Store, run: RunWriter, study: str, item: Resolved, reporter: Reporter) -> CellWriter:
     writer = store.find_cell(item.cell)
     if writer is None:
-        writer = store.create_cell(item.cell, item.parameters, run, study)
-        dataset = item.dataset
-        profile = f'{{"n_train": {dataset.n_train}, "n_test": {dataset.n_test}}}'
-        writer.log_dataset(dataset.name, dataset.fingerprint, profile)
-        writer.artifacts.put("cell.json", lambda p: p.write_text(item.cell.canonical_json()))
-        writer.artifacts.put("examples.parquet", dataset.examples().to_parquet)
+        writer = store.create_cell(item.cell, run, study)
+        _describe(writer, item)
         return writer
+    if "examples.parquet" not in writer.artifacts.names("", ".parquet"):
+        _describe(writer, item)
     for damage in writer.damaged:
         reporter.warn(damage)
     store.adopt(writer, run, study)
@@ -303,18 +301,28 @@ def _open(store: Store, run: RunWriter, study: str, item: Resolved, reporter: Re
     return writer
 
 
+def _describe(writer: CellWriter, item: Resolved) -> None:
+    """What a cell is. Done again where a kill came in between: examples.parquet is the last of it."""
+    dataset = item.dataset
+    writer.log(params={**item.cell.params(), "parameters": item.parameters})
+    profile = f'{{"n_train": {dataset.n_train}, "n_test": {dataset.n_test}}}'
+    writer.log_dataset(dataset.name, dataset.fingerprint, profile)
+    writer.artifacts.put("cell.json", lambda p: p.write_text(item.cell.canonical_json()))
+    writer.artifacts.put("examples.parquet", dataset.examples().to_parquet)
+
+
 def _flush(c: _Training) -> None:
     if not c.pending:
         return
     labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
     predictions, c.pending = c.pending, []
     points = [(p.member, *_accuracies(p, labels), p.seconds) for p in predictions]
+    for p in predictions:  # first: they are in no shard
+        c.writer.log_series({f"epoch/{key}": enumerate(v, 1) for key, v in p.curve.items()})
     c.writer.store(
         predictions,
         {name: [(p[0], p[i]) for p in points] for i, name in enumerate(SERIES, 1)},
     )
-    for p in predictions:
-        c.writer.log_series({f"epoch/{key}": enumerate(v, 1) for key, v in p.curve.items()})
     c.flushed = time.monotonic()
 
 
@@ -336,13 +344,13 @@ def _finish(c: _Training, reporter: Reporter) -> None:
     metrics = summarise(sums)
     metrics["diverged"] = len(writer.members) - metrics["members"]
     metrics["train_seconds"] = sum(writer.logged("member/train_seconds").values())
+    writer.end("FINISHED")  # first: a cell that is complete is not looked at again
     writer.log(
         metrics=metrics,
         tags={"memreg.status": "complete"},
         note=notes.cell(cell, c.item.parameters, metrics),
     )
     writer.complete = True
-    writer.end("FINISHED")
     reporter.finish(cell, metrics)
 
 

@@ -178,7 +178,7 @@ class Store:
         )
         return CellWriter(self.client, found[0], cell) if found else None
 
-    def create_cell(self, cell: Cell, parameters: int, parent: RunWriter, study: str) -> CellWriter:
+    def create_cell(self, cell: Cell, parent: RunWriter, study: str) -> CellWriter:
         """A fresh run for a cell, under the study's run."""
         tags = {
             "memreg.kind": "cell",
@@ -190,9 +190,7 @@ class Store:
         }
         name = f"{cell.recipe.model} {cell.dataset}"
         run = self.client.create_run(self.experiment_id, tags=self._context | tags, run_name=name)
-        writer = CellWriter(self.client, run, cell)
-        writer.log(params={**cell.params(), "parameters": parameters})
-        return writer
+        return CellWriter(self.client, run, cell)
 
     def adopt(self, writer: RunWriter, parent: RunWriter, study: str) -> None:
         """Hang an existing cell under the newest study run that asked for it."""
