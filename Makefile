@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: corr_grid test setup
+.PHONY: corr_grid test test-faults setup
 
 corr_grid: setup
 	memreg db init
@@ -14,6 +14,9 @@ test: setup
 	mypy
 	lint-imports
 	pytest -n 2 --cov --cov-report=term $(PYTEST_ARGS)
+
+test-faults: setup
+	MEMREG_FAULTS=all pytest -n 2 tests/faults $(PYTEST_ARGS)
 
 setup: .venv/.installed
 

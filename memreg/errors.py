@@ -10,3 +10,7 @@ class MemregError(Exception):
 
 class TakenError(MemregError):
     """Another driver is at work on a cell."""
+
+
+class OutageError(MemregError):
+    """What failed is around memreg, and not what it was asked: a disk, a database, a server."""

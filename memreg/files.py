@@ -15,6 +15,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # Arrow does not say which
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,5 +1,6 @@
 """Command-line options that entry points and commands share, and how both end on bad input."""
 
+import logging
 import os
 import sys
 import traceback
@@ -103,6 +104,7 @@ def run(command: click.Command) -> NoReturn:
     warnings.filterwarnings("ignore", module="mlflow")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs what it then raises
     try:
         command.main(standalone_mode=False)
     except click.ClickException as error:
@@ -115,9 +117,11 @@ def run(command: click.Command) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception:
-        from memreg.registry.connection import masked
+    except Exception as error:
+        from memreg.registry.connection import masked, outage
 
+        if why := outage(error):
+            _fail(str(why))
         print(masked(traceback.format_exc()), file=sys.stderr, end="")
         sys.exit(1)
     sys.exit(0)

@@ -49,13 +49,13 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
     metrics["diverged"] = len(writer.members) - metrics["members"]
     if seconds := writer.logged("member/train_seconds"):
         metrics["train_seconds"] = sum(seconds.values())
+    writer.end("FINISHED")  # first: a cell that is complete is not looked at again
     writer.log(
         metrics=metrics,
         tags={"memreg.status": "complete"},
         note=notes.cell(cell, parameters, metrics),
     )
     writer.complete = True
-    writer.end("FINISHED")
     return metrics
 
 

@@ -17,7 +17,7 @@ from memreg.data import Dataset, load
 from memreg.errors import MemregError
 from memreg.grid import Grid, check_name
 from memreg.record import conclude
-from memreg.registry.connection import connect, masked
+from memreg.registry.connection import connect, masked, outage, outages
 from memreg.search import fill, optimize
 from memreg.search.space import Point, Space, load_space
 from memreg.search.storage import LOCAL, exclusively, open_storage, storage_url
@@ -153,6 +153,7 @@ def run_search(
     with open_study(grid, [], study, where, reporter) as kept:
         _adopt(kept, trials, targets)
 
+        @outages()
         def train(trial: optuna.Trial, point: Point) -> Grow:
             item = resolved(point)
             kept.add(item)
@@ -161,6 +162,7 @@ def run_search(
                 trial.set_user_attr(key, value)
             writer.log(tags={"memreg.trial": str(trial.number)})
 
+            @outages()
             def grow(members: int) -> Mapping[int, float]:
                 kept.grow(item.cell, range(members))
                 kept.train(item.cell)
@@ -249,6 +251,8 @@ def _adopt(kept: Study, trials: optuna.Study, targets: Targets | None) -> None:
             try:
                 writer = kept.adopt(trial.notes["run_id"])
             except MlflowException as error:
+                if outage(error):
+                    raise
                 raise MemregError(
                     f"study '{kept.name}': the run of trial {trial.number} is not in this registry: search "
                     "under another name"

@@ -349,10 +349,15 @@ def _prepare(c: _Training, reporter: Reporter) -> None:
 
 
 def _give_back(cells: Iterable[_Training], error: BaseException) -> None:
-    """Store what the leased ones among these cells have, and let others at them."""
-    for c in [c for c in cells if c.leased]:
-        with suppress(TakenError):
-            _flush(c)
+    """Store what the leased ones among these cells have, leave no run running and let others at them, as far
+    as what failed lets that be done."""
+    held = [c for c in cells if c.leased]
+    with suppress(Exception):
+        for c in held:
+            with suppress(TakenError):
+                _flush(c)
+    with suppress(Exception):
+        for c in [c for c in held if c.leased]:
             if not c.writer.complete:
                 c.writer.end(end_status(error))
             c.leases.release(c.writer.run_id)
@@ -365,12 +370,12 @@ def _flush(c: _Training) -> None:
     labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
     predictions, c.pending = c.pending, []
     points = [(p.member, *_accuracies(p, labels), p.seconds) for p in predictions]
+    for p in predictions:  # first: they are in no shard
+        c.writer.log_series({f"epoch/{key}": enumerate(v, 1) for key, v in p.curve.items()})
     c.writer.store(
         predictions,
         {name: [(p[0], p[i]) for p in points] for i, name in enumerate(SERIES, 1)},
     )
-    for p in predictions:
-        c.writer.log_series({f"epoch/{key}": enumerate(v, 1) for key, v in p.curve.items()})
     c.flushed = time.monotonic()
 
 

@@ -146,7 +146,6 @@ def test_shares_of_gpus_are_places(cluster):
 
         assert _places(Resources(gpus=0.25)) == 4
         assert _places(Resources(gpus=0.25, threads=4)) == 2
-        assert _places(Resources(gpus=0.25, workers=3)) == 3
         work, datasets = jobs(2)
         with pytest.raises(MemregError, match=r"^device 'cuda' asked for, but torch sees no CUDA here"):
             list(engine("ray", Resources(gpus=0.25))(work, datasets, Resources(gpus=0.25)))

@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState
 from scipy.special import expit, logit
 
-from memreg.errors import MemregError
+from memreg.errors import MemregError, OutageError
 from memreg.search import optimize
 from memreg.search.accuracy import Estimate, Scatter
 from memreg.search.fill import Fill, progress, sampler
@@ -161,16 +161,17 @@ def test_a_space_without_more_recipes_ends_the_search():
     assert len(done.open) > 0
 
 
-def test_an_interrupted_trial_is_told_as_failed_and_its_recipe_is_the_next(tmp_path):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OutageError])
+def test_an_interrupted_trial_is_told_as_failed_and_its_recipe_is_the_next(error, tmp_path):
     storage, points = f"sqlite:///{tmp_path}/optuna.db", []
 
     def interrupted(trial, point):
         points.append(point)
         if len(points) == 2:
-            raise KeyboardInterrupt
+            raise error
         return train(trial, point)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         fill(new_study(storage), interrupted)
     study = new_study(storage)
     assert [t.state for t in study.get_trials()][1:] == [TrialState.FAIL, TrialState.WAITING]

@@ -63,7 +63,8 @@ def run_ray(
             seen = time.monotonic()
         elif time.monotonic() - seen > PATIENCE:
             raise MemregError(f"the Ray cluster has had no node to train on for {PATIENCE:.0f} s")
-        for job in islice(waiting, max(0, AHEAD * places - len(running))):
+        bound = min(AHEAD * places, resources.workers or AHEAD * places)
+        for job in islice(waiting, max(0, bound - len(running))):
             handle = handles[job.cell.dataset_fingerprint]
             ref = task.remote(job, [handle], device, resources.threads, resources.loader)
             running[ref] = job
@@ -140,7 +141,7 @@ def _reach(address: str) -> None:
 
 
 def _places(resources: Resources) -> int:
-    """Members that the cluster, as it is now, can train at once, `workers` at most."""
+    """Members that the cluster, as it is now, can train at once."""
     found = 0
     for node in ray.nodes():
         has = node["Resources"] if node["Alive"] else {}
@@ -148,7 +149,7 @@ def _places(resources: Resources) -> int:
         if resources.gpus:
             room = min(room, has.get("GPU", 0) // resources.gpus)
         found += int(room)
-    return min(found, resources.workers or found)
+    return found
 
 
 def _plain(dataset: Dataset) -> Dataset:

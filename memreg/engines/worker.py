@@ -11,6 +11,7 @@ import torch
 from memreg.data.dataset import Dataset
 from memreg.data.sharing import open_shared
 from memreg.engines.job import Job
+from memreg.errors import MemregError
 from memreg.prediction import Prediction
 from memreg.training import train_member
 
@@ -36,17 +37,31 @@ def work(job: Job) -> Prediction:
 def run_job(job: Job, dataset: Dataset, device: str, loader: str) -> Prediction:
     """Train and predict one member. The first of a cell keeps its learning curve."""
     design, n = job.cell.design, dataset.n_train
-    return train_member(
-        job.cell.recipe,
-        dataset,
-        design.included(job.member, n),
-        design.member_seed(job.member),
-        member=job.member,
-        epoch_size=design.size(n),
-        device=device,
-        loader=loader,
-        curve=job.member == 0,
-    )
+    try:
+        return train_member(
+            job.cell.recipe,
+            dataset,
+            design.included(job.member, n),
+            design.member_seed(job.member),
+            member=job.member,
+            epoch_size=design.size(n),
+            device=device,
+            loader=loader,
+            curve=job.member == 0,
+        )
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise MemregError(
+            f"out of memory while member {job.member} of {job.cell.recipe.model} on {job.cell.dataset} was "
+            "trained: try fewer workers"
+        ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """torch has a class of its own for CUDA alone."""
+    named = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return named or "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 def _die_with_driver() -> None:

@@ -13,7 +13,7 @@ from mlflow.utils.uri import is_local_uri
 
 from memreg.errors import MemregError
 from memreg.files import write_atomically
-from memreg.registry.connection import masked
+from memreg.registry.connection import masked, outage
 
 
 class Artifacts:
@@ -57,6 +57,8 @@ class Artifacts:
                 self._remote.download_artifacts(name, str(self._downloads))
             except (MlflowException, OSError) as error:
                 path.unlink(missing_ok=True)
+                if outage(error):
+                    raise
                 reason = str(error).strip().splitlines()[-1]
                 raise self._missing(name, f" ({masked(reason)})") from error
         return path

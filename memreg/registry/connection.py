@@ -1,9 +1,11 @@
 """Reaching a tracking server or database, or saying in one line why not."""
 
+import errno
 import fcntl
 import os
 import re
 import socket
+import sqlite3
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -13,13 +15,17 @@ from urllib.parse import urlsplit
 
 from mlflow import MlflowClient, get_tracking_uri
 from mlflow.exceptions import MlflowException
+from requests.exceptions import RequestException
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
-from memreg.errors import MemregError
+from memreg.errors import MemregError, OutageError
 
 SECONDS = 5  # MLflow itself would go on trying for minutes
+PATIENCE = 60  # seconds that an SQLite database may be locked by others; MLflow's own sessions wait for 20
+ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.ESTALE)
+UNAVAILABLE = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "PERMISSION_DENIED", "UNAUTHENTICATED")
 LOCKS = {
     "postgresql": (
         "SELECT pg_advisory_lock(hashtext('memreg'))",
@@ -76,6 +82,40 @@ def one_line(error: BaseException) -> str:
     return masked((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
+def outage(error: BaseException) -> OutageError | None:
+    """What to say where an error is a disk's, a database's or a server's; None where it is none of these."""
+    why = _failed(error)
+    return OutageError(f"{why}; what is stored is kept, the same command goes on") if why else None
+
+
+@contextmanager
+def outages() -> Iterator[None]:
+    """Raises an `OutageError` in place of an error that is one."""
+    try:
+        yield
+    except Exception as error:
+        if why := outage(error):
+            raise why from error
+        raise
+
+
+def _failed(error: BaseException) -> str | None:
+    if error.__cause__ and (why := _failed(error.__cause__)):
+        return why
+    if isinstance(error, OperationalError | InterfaceError):
+        return f"the database failed: {one_line(error.orig or error)}"
+    if isinstance(error, sqlite3.OperationalError):
+        return f"the database failed: {one_line(error)}"
+    if isinstance(error, RequestException):
+        status = 503 if error.response is None else error.response.status_code
+        return one_line(error).partition(" (Caused by")[0] if status >= 500 else None
+    if isinstance(error, OSError):
+        return one_line(error) if error.errno in ERRNOS or isinstance(error, ConnectionError) else None
+    if isinstance(error, MlflowException) and error.error_code in UNAVAILABLE:
+        return f"MLflow: {one_line(error).partition(' (Caused by')[0]}"
+    return None
+
+
 def _reach_server(uri: str) -> None:
     parts = urlsplit(uri)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -97,7 +137,7 @@ def _reached(uri: str, create: bool) -> Iterator[Engine]:
                 raise MemregError(f"tracking URI {uri}: there is no directory {path.parent}")
             if not create and not path.exists():
                 raise _no_database(uri)
-            engine = create_engine(url)
+            engine = create_engine(url, connect_args={"timeout": PATIENCE})
         else:
             engine = create_engine(url, connect_args={"connect_timeout": SECONDS})
         try:

@@ -17,7 +17,7 @@ from memreg.errors import MemregError
 from memreg.prediction import Predictions
 from memreg.registry.api import NEWEST, Api, newest
 from memreg.registry.artifacts import Artifacts
-from memreg.registry.connection import connect
+from memreg.registry.connection import connect, outage
 from memreg.registry.frames import frame
 from memreg.registry.shards import COLUMNS, read_shards, stack
 from memreg.registry.sql import sql_reader
@@ -165,7 +165,9 @@ class Registry:
     def _run(self, run_id: str, kind: str) -> Run:
         try:
             run = self._client.get_run(run_id)
-        except MlflowException:
+        except MlflowException as error:
+            if outage(error):
+                raise
             run = None
         if run is None or run.data.tags.get("memreg.kind") != kind:
             known = sorted(

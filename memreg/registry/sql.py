@@ -18,6 +18,7 @@ from mlflow.utils.search_utils import SearchUtils
 from sqlalchemy.orm import Session, aliased
 
 from memreg.registry.api import unusable
+from memreg.registry.connection import PATIENCE
 from memreg.registry.frames import Value, Wide
 
 REVISIONS = frozenset({"dc11669786a5"})
@@ -115,6 +116,8 @@ def sql_reader(tracking_uri: str) -> Sql | None:
     if dialect not in DIALECTS or _translate is None or MLFLOW_ENABLE_WORKSPACES.get():
         return None
     engine = create_sqlalchemy_engine(tracking_uri)
+    if dialect == "sqlite":
+        sa.event.listen(engine, "connect", lambda c, _: c.execute(f"PRAGMA busy_timeout = {PATIENCE}000"))
     with engine.connect() as connection:
         revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     return Sql(engine) if revision in REVISIONS else None

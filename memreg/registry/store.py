@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +23,7 @@ from memreg.errors import MemregError
 from memreg.prediction import Prediction
 from memreg.registry.api import newest
 from memreg.registry.artifacts import Artifacts
-from memreg.registry.connection import connect, environment_run_id, exclusive, masked
+from memreg.registry.connection import connect, environment_run_id, exclusive, masked, outage
 from memreg.registry.leases import SETTLE, Leases
 from memreg.registry.provenance import provenance
 from memreg.registry.shards import read_shard, write_shard
@@ -278,6 +278,8 @@ class Store:
         try:
             return self.client.get_run(run_id)
         except MlflowException as error:
+            if outage(error):
+                raise
             raise MemregError(
                 f"MLFLOW_RUN_ID names run {run_id}, which this tracking store does not have: "
                 "set MLFLOW_TRACKING_URI to the store that `mlflow run` uses"
@@ -290,11 +292,12 @@ def _complete(run: Run) -> bool:
 
 @contextmanager
 def ended(run: RunWriter) -> Iterator[RunWriter]:
-    """A run is left FINISHED, FAILED or KILLED, never RUNNING."""
+    """A run is left FINISHED, FAILED or KILLED; RUNNING only where MLflow does not answer any more."""
     try:
         yield run
     except BaseException as error:
-        run.end(end_status(error))
+        with suppress(MlflowException):
+            run.end(end_status(error))
         raise
     run.end("FINISHED")
 

@@ -14,11 +14,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from memreg.errors import MemregError
-from memreg.registry.connection import SECONDS, alone, masked, one_line
+from memreg.registry.connection import PATIENCE, SECONDS, alone, masked, one_line
 
 SCHEMA = "optuna"
 LOCAL = "sqlite:///optuna.db"
-PATIENCE = 60  # seconds that a driver waits for another one's write, SQLite
 
 
 def storage_url(tracking_uri: str | None = None) -> str:

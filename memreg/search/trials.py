@@ -1,20 +1,22 @@
 """Trials in Optuna: asked for, grown member by member, told.
 
-A trial is a cell in training. It is given up when its driver is interrupted or dies, or another driver is at
-work on the cell, and nothing is lost: its recipe is tried again, and the cell keeps the members that it has.
+A trial is a cell in training. When its driver is interrupted, dies or loses its registry, or another driver
+is at work on the cell, it is given up, and nothing is lost: its recipe is tried again, and the cell keeps the
+members that it has.
 """
 
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import optuna
+from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from memreg.errors import MemregError, TakenError
+from memreg.errors import MemregError, OutageError, TakenError
 from memreg.search.accuracy import Estimate
 from memreg.search.space import Point, Space
 
@@ -144,8 +146,9 @@ def _run(study: optuna.Study, trial: Trial, point: Point, goal: Goal, train: Tra
             verdict = goal.judge(trial, accuracies)
             if verdict.stop:
                 break
-    except (KeyboardInterrupt, TakenError):
-        _give_up(study, study.get_trials(deepcopy=False)[trial.number])
+    except (KeyboardInterrupt, TakenError, OutageError, OptunaError):
+        with suppress(OptunaError):  # then the next driver does it
+            _give_up(study, study.get_trials(deepcopy=False)[trial.number])
         raise
     except Exception as error:
         trial.set_user_attr("error", f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
