@@ -171,7 +171,9 @@ def read_only(scene: Scene, times: int) -> None:
     for process in scene.attempts(times):
         if scene.up_to(process, 3):
             with mounted("--bind", str(artifacts), str(artifacts)):
-                subprocess.run(["mount", "-o", "remount,ro,bind", str(artifacts)], check=True)
+                again = ["mount", "-o", "remount,ro,bind", str(artifacts)]
+                while subprocess.run(again, capture_output=True).returncode:
+                    time.sleep(0.01)  # busy: a shard is being written
                 scene.seen.append(scene.ended(process))
 
 

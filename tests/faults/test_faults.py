@@ -35,40 +35,41 @@ def undisturbed(tmp_path_factory):
     return scene
 
 
-@pytest.mark.skipif(ALL, reason="all kinds are injected")
-def test_a_handful_of_faults(undisturbed, tmp_path):
-    scene = Scene(tmp_path / "study", np.random.default_rng(SEED))
-    for name in HANDFUL:
-        KINDS[name](scene, 1)
-    scene.complete()
-    scene.compare(undisturbed)
-    assert not scene.lost
-    assert len(scene.seen) == len(HANDFUL)
+if ALL:
 
+    @pytest.mark.parametrize("name", KINDS)
+    def test_faults(name, undisturbed, tmp_path, record_property):
+        rng = np.random.default_rng([SEED, *name.encode()])
+        seen, lost, completed, equal = Counter(), 0, 0, 0
+        try:
+            while seen.total() < TIMES[name]:
+                scene = Scene(tmp_path / str(seen.total()), rng)
+                before = seen.total()
+                with scene.stack:
+                    KINDS[name](scene, TIMES[name] - before)
+                    scene.complete()
+                    seen.update(shown(text, scene) for text in scene.seen)
+                    completed += len(scene.seen)
+                    lost += len(scene.lost)
+                    scene.compare(undisturbed)
+                    equal += len(scene.seen)
+                assert seen.total() > before, "the study had ended before it could be hurt"
+            assert lost == 0
+        finally:
+            row = [seen.total(), lost, completed, equal]
+            texts = "; ".join(f"{n} {text}" for text, n in seen.most_common())
+            record_property("fault", [list(KINDS).index(name), name, *row, texts])
 
-@pytest.mark.skipif(not ALL, reason="make test-faults")
-@pytest.mark.parametrize("name", KINDS)
-def test_faults(name, undisturbed, tmp_path, record_property):
-    rng = np.random.default_rng([SEED, *name.encode()])
-    seen, lost, completed, equal = Counter(), 0, 0, 0
-    try:
-        while seen.total() < TIMES[name]:
-            scene = Scene(tmp_path / str(seen.total()), rng)
-            before = seen.total()
-            with scene.stack:
-                KINDS[name](scene, TIMES[name] - before)
-                scene.complete()
-                seen.update(shown(text, scene) for text in scene.seen)
-                completed += len(scene.seen)
-                lost += len(scene.lost)
-                scene.compare(undisturbed)
-                equal += len(scene.seen)
-            assert seen.total() > before, "the study had ended before it could be hurt"
-        assert lost == 0
-    finally:
-        row = [seen.total(), lost, completed, equal]
-        texts = "; ".join(f"{n} {text}" for text, n in seen.most_common())
-        record_property("fault", [list(KINDS).index(name), name, *row, texts])
+else:
+
+    def test_a_handful_of_faults(undisturbed, tmp_path):
+        scene = Scene(tmp_path / "study", np.random.default_rng(SEED))
+        for name in HANDFUL:
+            KINDS[name](scene, 1)
+        scene.complete()
+        scene.compare(undisturbed)
+        assert not scene.lost
+        assert len(scene.seen) == len(HANDFUL)
 
 
 def shown(text, scene):
