@@ -75,7 +75,7 @@ def run_local(
 def _take(retry: list[Job], waiting: Iterator[Job], room: int) -> Iterator[Job]:
     while retry and room > 0:
         room -= 1
-        yield retry.pop()
+        yield retry.pop(0)
     yield from islice(waiting, max(0, room))
 
 

@@ -42,6 +42,8 @@ def driver_killed(scene: Scene, times: int) -> None:
         if process.poll() is None:
             stop(process)
             scene.seen.append("killed")
+        else:
+            scene.ended(process, (0,))
 
 
 @kind("driver SIGINT, SIGTERM")

@@ -21,6 +21,7 @@ from memreg.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 MEMBERS = 12
+PATIENCE = 900  # seconds that a study may take on a machine with other things to do
 GRID = {
     "name": "tiny",
     "description": "Three cells.",
@@ -69,7 +70,7 @@ class Scene:
         while len(self.seen) < wanted:
             process = self.start()
             yield process
-            process.wait(timeout=600)
+            process.wait(timeout=PATIENCE)
             self.survey()
             if process.returncode == 0:
                 return
@@ -130,7 +131,7 @@ class Scene:
 
     def ended(self, process: subprocess.Popen[str], status: tuple[int, ...] = (0, 2)) -> str:
         """Wait for the end of a study that was hurt: it completed, or it says why not in one line."""
-        _, err = process.communicate(timeout=600)
+        _, err = process.communicate(timeout=PATIENCE)
         lines = said(err)
         assert process.returncode in status, (process.returncode, err)
         assert "Traceback" not in err, err
@@ -143,7 +144,7 @@ class Scene:
 
     def complete(self) -> None:
         """The same command completes, and says which shards it found damaged."""
-        out, err = (process := self.start()).communicate(timeout=600)
+        out, err = (process := self.start()).communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         self.survey()
         warnings = [line for line in out.splitlines() if line.startswith("warning: ")]
