@@ -73,9 +73,10 @@ def postgres() -> Iterator[Postgres]:
     server.remove()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[MlflowServer]:
     """`mlflow server` on a PostgreSQL database, with a password and proxied artifacts."""
-    server = MlflowServer(tmp_path_factory.mktemp("server"), postgres.database("behind_the_server"))
+    directory = tmp_path_factory.mktemp("server")
+    server = MlflowServer(directory, postgres.database(f"behind_{directory.name}"))
     yield server
     server.stop()

@@ -14,13 +14,16 @@ from memreg.errors import MemregError
 COUNT = 8
 
 OPEN = """
-import sys, time
-start = time.perf_counter()
+import sys
 from pathlib import Path
 from memreg.data import load
-dataset = load(sys.argv[2], Path(sys.argv[1]))
-dataset.fingerprint
-print(time.perf_counter() - start)
+
+def read():
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+before = read()
+load(sys.argv[2], Path(sys.argv[1])).fingerprint
+print(read() - before)
 """
 
 WORKER = """
@@ -61,12 +64,10 @@ def test_all_of_it(decoded: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar10+noise=0.2"])
-def test_opens_in_under_a_second(decoded: Path, name: str) -> None:
-    took = []
-    for _ in range(3):
-        command = [sys.executable, "-c", OPEN, str(decoded), name]
-        took.append(float(subprocess.run(command, check=True, capture_output=True).stdout))
-    assert min(took) < 1
+def test_opening_reads_no_image(decoded: Path, name: str) -> None:
+    command = [sys.executable, "-c", OPEN, str(decoded), name]
+    read = int(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert 0 < read < 1_000_000  # of 184 million
 
 
 def test_label_noise_copies_no_image(decoded: Path) -> None:

@@ -142,7 +142,7 @@ def test_scores_of_a_cell_that_has_grown_are_the_new_ones(team, registry):
 
 def test_a_missing_artifact_is_said_in_one_line(registry):
     with pytest.raises(MemregError, match=r"has no artifact nothing\.json: its cell is not complete") as info:
-        registry._of(registry.cell_run(registry.cells()["cell"][0])).get("nothing.json")
+        registry.artifacts(registry.cell_run(registry.cells()["cell"][0])).get("nothing.json")
     assert "\n" not in str(info.value)
 
 
