@@ -30,6 +30,7 @@ def listen() -> None:
 def check() -> None:
     """Raise the KeyboardInterrupt that was asked for, if there was one."""
     if _asked:
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)  # put off, it would come again
         raise KeyboardInterrupt
 
 

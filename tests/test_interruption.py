@@ -67,6 +67,17 @@ def test_no_interruption_inside_the_database(tmp_path, listening):
     assert [entry.name for entry in stopped.traceback][-2:] == ["write", "_interrupt"]
 
 
+def test_one_that_was_put_off_and_asked_for_does_not_come_again(tmp_path, listening, monkeypatch):
+    monkeypatch.setattr(interruption, "MOMENT", 0.2)
+    engine = create_engine(f"sqlite:///{tmp_path}/some.db")
+    event.listen(engine, "after_cursor_execute", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x)")
+    with pytest.raises(KeyboardInterrupt):
+        interruption.check()
+    time.sleep(0.5)
+
+
 def test_what_is_put_in_order_is_not_interrupted_again(listening):
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
