@@ -81,7 +81,7 @@ def import_(source: Path, study: str | None, tracking_uri: str | None, **values:
 @click.argument("target", type=click.Path(path_type=Path))
 @options.TRACKING
 def export(name: str, target: Path, tracking_uri: str | None) -> None:
-    """Write the cell NAME to TARGET, .npz or .parquet, or the study NAME to an archive .zip."""
+    """Write the cell NAME to TARGET, .npz, .parquet or .zarr, or the study NAME to an archive .zip."""
     from memreg.exchange.archive import export_study
     from memreg.exchange.outgoing import export_cell
     from memreg.registry import Registry
@@ -89,7 +89,8 @@ def export(name: str, target: Path, tracking_uri: str | None) -> None:
     if target.exists() or not target.parent.is_dir():
         raise click.UsageError(f"{target} is there already, or its directory is not")
     (export_study if target.suffix == ".zip" else export_cell)(Registry(tracking_uri), name, target)
-    click.echo(f"{target}: {target.stat().st_size:,} bytes")
+    size = sum(path.stat().st_size for path in (target, *target.rglob("*")) if path.is_file())
+    click.echo(f"{target}: {size:,} bytes")
 
 
 @memreg.command()

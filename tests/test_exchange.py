@@ -10,6 +10,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from studies import bad_input, program, run, same_bits, tiny, uri
 
 from memreg.analyses.better_scores import peer_scores
@@ -19,7 +20,7 @@ from memreg.cli import memreg
 from memreg.design import Imported
 from memreg.errors import MemregError
 from memreg.exchange.archive import opened
-from memreg.exchange.incoming import bring_in, from_outside
+from memreg.exchange.incoming import SHARD, bring_in, from_outside
 from memreg.exchange.layouts import read
 from memreg.grid import plan_cell
 from memreg.leave_one_out import Request, plan
@@ -114,6 +115,30 @@ def test_a_cell_that_goes_out_comes_in_with_the_same_predictions(here, done, sou
     pd.testing.assert_frame_equal(registry.scores(mine), source.scores(cell))
     here("export", mine, f"again.{suffix}")
     assert read(Path(f"again.{suffix}")).content == read(Path(f"x.{suffix}")).content
+
+
+def test_a_zarr_group_has_the_arrays_of_the_npz_in_chunks_of_members(here):
+    rng = np.random.default_rng(0)
+    k, n_train, n_test = SHARD + 50, 6, 3
+    np.savez(
+        "in.npz",
+        trainset_mask=rng.random((k, n_train)) < 0.7,
+        trainset_correctness=rng.random((k, n_train)) < 0.5,
+        testset_correctness=rng.random((k, n_test)) < 0.5,
+    )
+    here("import", "in.npz", *known())
+    cell = Registry().cells()["cell"][0]
+    for suffix in ("npz", "zarr"):
+        assert "bytes" in here("export", cell, f"x.{suffix}")
+    group = zarr.open_group("x.zarr", mode="r")
+    with np.load("x.npz") as arrays:
+        assert {*group.array_keys()} == {*arrays}
+        for name, array in arrays.items():
+            assert group[name].dtype == array.dtype
+            assert group[name][:].tobytes() == array.tobytes(), name
+    assert group["predicted"].metadata.dimension_names == ("member", "example")
+    assert group["predicted"].shape == (k, n_train + n_test)
+    assert group["predicted"].chunks == (SHARD, n_train + n_test)
 
 
 def test_diverged_members_and_unknown_wrong_classes_go_out_and_come_in(here):

@@ -12,36 +12,63 @@ from numpy.typing import NDArray
 from memreg.errors import MemregError
 from memreg.exchange.layouts import DIVERGED, WRONG
 from memreg.files import write_atomically
+from memreg.prediction import Predictions
 from memreg.registry import Registry
 from memreg.registry.reader import labels
+from memreg.registry.shards import stack
+
+LABELS = ("train_labels", "test_labels")
 
 
 def export_cell(registry: Registry, cell: str, path: Path) -> None:
-    """Write a cell to `path`: .npz as `layouts.feldman_zhang`, .parquet as `layouts.table` reads it."""
-    if path.suffix == ".npz":
-        write_atomically(path, lambda to: _npz(registry, cell, to))
-    elif path.suffix == ".parquet":
-        write_atomically(path, lambda to: _parquet(registry, cell, to))
-    else:
-        raise MemregError(f"{path}: a cell becomes .npz or .parquet, a study .zip")
+    """Write a cell to `path`: .npz as `layouts.feldman_zhang` reads it, .parquet as `layouts.table` does, or
+    .zarr, a group of the arrays of the .npz in chunks of members.
+
+    Raises `MemregError` for another suffix, and where zarr is not installed.
+    """
+    writers = {".npz": _npz, ".parquet": _parquet, ".zarr": _zarr}
+    if path.suffix not in writers:
+        raise MemregError(f"{path}: a cell becomes .npz, .parquet or .zarr, a study .zip")
+    write_atomically(path, lambda to: writers[path.suffix](registry, cell, to))
 
 
 def _npz(registry: Registry, cell: str, path: Path) -> None:
-    members, known = registry.predictions(cell), labels(registry.examples(cell))
-    n = members.n_train
-    correct = members.correct(known)
+    arrays = _arrays(registry.predictions(cell), labels(registry.examples(cell)))
     with path.open("wb") as file:
-        np.savez_compressed(
-            file,
-            trainset_mask=members.included,
-            trainset_correctness=correct[:, :n],
-            testset_correctness=correct[:, n:],
-            train_labels=known[:n],
-            test_labels=known[n:],
-            predicted=_classes(members.predicted),
-            p_label=members.p_label,
-            p_max=members.p_max,
-        )
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _zarr(registry: Registry, cell: str, path: Path) -> None:
+    try:
+        import zarr
+    except ImportError as error:
+        raise MemregError(f"{path}: needs zarr ({error}): pip install -e '.[zarr]'") from error
+    known = labels(registry.examples(cell))
+    group = zarr.open_group(path, mode="w-")
+    written: dict[str, zarr.Array[Any]] = {}
+    for shard in registry.shards(cell):
+        for name, array in _arrays(stack([shard]), known).items():
+            if name not in written:
+                axes = ("example",) if name in LABELS else ("member", "example")[: array.ndim]
+                written[name] = group.create_array(name, data=array, chunks=array.shape, dimension_names=axes)
+            elif name not in LABELS:
+                written[name].append(array)
+
+
+def _arrays(members: Predictions, known: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """As `layouts.feldman_zhang` calls them, and `member` [k]."""
+    correct, n = members.correct(known), members.n_train
+    return {
+        "member": members.member,
+        "trainset_mask": members.included,
+        "trainset_correctness": correct[:, :n],
+        "testset_correctness": correct[:, n:],
+        "train_labels": known[:n],
+        "test_labels": known[n:],
+        "predicted": _classes(members.predicted),
+        "p_label": members.p_label,
+        "p_max": members.p_max,
+    }
 
 
 def _parquet(registry: Registry, cell: str, path: Path) -> None:
