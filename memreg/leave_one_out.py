@@ -18,7 +18,8 @@ from memreg.estimators.leave_one_out import missing
 from memreg.grid import Grid, plan_cell
 from memreg.registry import Registry
 from memreg.registry.reader import scores_name
-from memreg.study import Resolved, Study, Where, open_study, resolve, resolve_like
+from memreg.resolved import Resolved, resolve, resolve_like
+from memreg.study import Study, Where, open_study
 from memreg.terminal import Reporter
 
 

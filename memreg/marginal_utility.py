@@ -27,7 +27,8 @@ from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.utility import knee
 from memreg.grid import Grid
 from memreg.registry import Registry
-from memreg.study import Resolved, Where, open_study, resolve_like
+from memreg.resolved import Resolved, resolve_like
+from memreg.study import Where, open_study
 from memreg.terminal import Reporter
 
 AUTO = "auto"

@@ -14,7 +14,7 @@ from memreg.engines.job import resolve_device, resolve_loader
 from memreg.errors import MemregError
 from memreg.grid import Grid
 from memreg.recipe import Recipe
-from memreg.study import Resolved, resolve
+from memreg.resolved import Resolved, resolve
 
 SHARD_BYTES = 1.65  # per member and example, measured: see docs/benchmarks.md
 PREDICTED = 64  # examples of each split

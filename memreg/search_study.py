@@ -18,12 +18,13 @@ from memreg.errors import MemregError
 from memreg.grid import Grid, check_name
 from memreg.record import conclude
 from memreg.registry.connection import connect, masked, outage, outages
+from memreg.resolved import Resolved, resolve
 from memreg.search import fill, optimize
 from memreg.search.space import Point, Space, load_space
 from memreg.search.storage import LOCAL, exclusively, open_storage, storage_url
 from memreg.search.targets import Targets
 from memreg.search.trials import Goal, Grow, Told, search, told
-from memreg.study import Resolved, Study, Where, open_study, resolve
+from memreg.study import Study, Where, open_study
 from memreg.terminal import TrialReporter
 
 SMALL = 32  # pixels: images with a shorter side are searched in the space `small`, others in `paper`

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from studies import same_bits, tiny, uri
 
-from memreg import study
+from memreg import cell_training
 from memreg.engines import Resources
 from memreg.engines.worker import run_job
 from memreg.registry import Registry, artifacts, leases
@@ -77,7 +77,7 @@ def seen(directory):
 
 
 def test_it_goes_on_after_a_death_between_any_two_writes(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "FLUSH_MEMBERS", 2)
+    monkeypatch.setattr(cell_training, "FLUSH_MEMBERS", 2)
     monkeypatch.setattr(leases, "BEAT", 1000.0)
     monkeypatch.setattr(leases, "EXPIRY", 0.0)  # the process that has died is this one
     empty, whole = tmp_path / "empty", tmp_path / "whole"

@@ -18,8 +18,8 @@ from studies import TINY, uri
 
 from entrypoints.corr_grid import corr_grid
 from entrypoints.search import search
+from memreg import cell_training, options
 from memreg import cli as memreg_cli
-from memreg import options, study
 from memreg.errors import OutageError
 from memreg.files import write_atomically
 from memreg.registry import connection
@@ -96,7 +96,7 @@ def test_a_database_that_breaks_in_the_middle_is_one_line_and_what_is_stored_sta
     (tmp_path / "space.yaml").write_text(SPACE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
-    monkeypatch.setattr(study, "FLUSH_MEMBERS", 5)
+    monkeypatch.setattr(cell_training, "FLUSH_MEMBERS", 5)
     monkeypatch.setattr(sys, "argv", ["program", *words])
     database, advance, advanced = sa.create_engine(uri(tmp_path)), Reporter.advance, []
 

@@ -18,7 +18,7 @@ from memreg import options
 from memreg.engines import Job, Resources, engine
 from memreg.errors import MemregError
 from memreg.registry import Registry
-from memreg.study import resolve
+from memreg.resolved import resolve
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None and os.environ.get("MEMREG_REQUIRE_REAL") != "1",

@@ -33,7 +33,7 @@ from memreg.registry import Registry, Store
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.leases import Leases
 from memreg.registry.shards import read_shard
-from memreg.study import resolve_like
+from memreg.resolved import resolve_like
 
 ROOT = Path(__file__).parent.parent
 UNPICKLERS = {

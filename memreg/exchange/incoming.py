@@ -15,7 +15,7 @@ from memreg.analyses.conclusions import in_words
 from memreg.cell import Cell
 from memreg.design import Imported
 from memreg.errors import MemregError, TakenError
-from memreg.exchange.layouts import Outside
+from memreg.exchange.outside import Outside
 from memreg.grid import check_name, first_error
 from memreg.recipe import Recipe
 from memreg.record import conclude, describe, finish

@@ -1,8 +1,5 @@
-"""Members that were trained elsewhere, in the layouts in which others keep them: docs/import.md."""
+"""The layouts in which others keep predictions: docs/import.md."""
 
-import hashlib
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,71 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from memreg.data.dataset import array_digest
 from memreg.errors import MemregError
-from memreg.prediction import no_class, wrong_class
-
-Flags = NDArray[np.bool_]
-Labels = NDArray[np.int64]
-DIVERGED, WRONG = -1, -2
-"""In files, what stands for no class at all, and for a wrong class that is not known."""
-MOST_CLASSES = 65_534
-UNKNOWN_SEED = -1
-
-
-@dataclass(frozen=True, eq=False)
-class Outside:
-    """k members. N = n_train + n_test, training examples first."""
-
-    included: Flags
-    """Shape [k, n_train]."""
-    predicted: NDArray[np.unsignedinteger[Any]]
-    """Class, shape [k, N]; `no_class` throughout for a member that diverged, `wrong_class` where all that is
-    known is that it is wrong."""
-    p_label: NDArray[np.float16]
-    """Shape [k, N], NaN where not known; so `p_max`."""
-    p_max: NDArray[np.float16]
-    labels: Labels
-    """Shape [N]; 0 throughout where not known."""
-
-    @property
-    def n_train(self) -> int:
-        return int(self.included.shape[1])
-
-    @cached_property
-    def content(self) -> str:
-        """SHA-256 of what the members saw and predicted."""
-        parts = (self.included, self.predicted, self.p_label, self.p_max)
-        return hashlib.sha256(" ".join(map(array_digest, parts)).encode()).hexdigest()
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the labels: what is known of the data set."""
-        parts = (self.labels[: self.n_train], self.labels[self.n_train :])
-        return hashlib.sha256(" ".join(["imported", *map(array_digest, parts)]).encode()).hexdigest()
-
-    def examples(self) -> pd.DataFrame:
-        """As examples.parquet."""
-        sizes = {"train": self.n_train, "test": len(self.labels) - self.n_train}
-        return pd.DataFrame(
-            {
-                "split": [split for split, n in sizes.items() for _ in range(n)],
-                "example": np.concatenate([np.arange(n) for n in sizes.values()]),
-                "label": self.labels,
-            }
-        )
-
-    def shard(self, first: int, stop: int) -> dict[str, NDArray[Any]]:
-        """The columns of a shard with the members first .. stop-1."""
-        member = np.arange(first, min(stop, len(self.included)))
-        return {
-            "member": member,
-            "seed": np.full(len(member), UNKNOWN_SEED),
-            "included": self.included[member],
-            "predicted": self.predicted[member],
-            "p_label": self.p_label[member],
-            "p_max": self.p_max[member],
-        }
+from memreg.exchange.outside import DIVERGED, Flags, Outside, checked_flags, checked_labels, outside
 
 
 def read(path: Path) -> Outside:
@@ -100,10 +34,10 @@ def feldman_zhang(path: Path) -> Outside:
     arrays = _archive(path)
     if missing := {"trainset_mask", "trainset_correctness"} - arrays.keys():
         raise MemregError(f"{path}: no {' and no '.join(sorted(missing))}, as Feldman & Zhang's layout has")
-    included = _flags(path, "trainset_mask", arrays["trainset_mask"])
-    on_train = _flags(path, "trainset_correctness", arrays["trainset_correctness"])
+    included = checked_flags(path, "trainset_mask", arrays["trainset_mask"])
+    on_train = checked_flags(path, "trainset_correctness", arrays["trainset_correctness"])
     empty = np.zeros((len(on_train), 0), bool)
-    on_test = _flags(path, "testset_correctness", arrays.get("testset_correctness", empty))
+    on_test = checked_flags(path, "testset_correctness", arrays.get("testset_correctness", empty))
     if included.ndim != 2 or included.shape != on_train.shape or on_test.shape[:1] != included.shape[:1]:
         raise MemregError(
             f"{path}: trainset_mask {included.shape}, trainset_correctness {on_train.shape} and "
@@ -113,9 +47,9 @@ def feldman_zhang(path: Path) -> Outside:
     labels = None
     if "train_labels" in arrays:
         parts = (arrays["train_labels"], arrays.get("test_labels", np.zeros(0, np.int64)))
-        labels = _labels(path, np.concatenate([np.asarray(part) for part in parts]), correct.shape[1])
+        labels = checked_labels(path, np.concatenate([np.asarray(part) for part in parts]), correct.shape[1])
     predicted = arrays.get("predicted") if labels is not None else None
-    return _outside(path, included, correct, labels, predicted, arrays.get("p_label"), arrays.get("p_max"))
+    return outside(path, included, correct, labels, predicted, arrays.get("p_label"), arrays.get("p_max"))
 
 
 def lira(directory: Path) -> Outside:
@@ -135,7 +69,7 @@ def lira(directory: Path) -> Outside:
         epochs = sorted((member / "logits").glob("*.npy"))
         if not epochs:
             raise MemregError(f"{member}: no logits/*.npy: run LiRA's inference.py, or move it elsewhere")
-        logits, keep = _array(epochs[-1]), _flags(member, "keep.npy", _array(member / "keep.npy"))
+        logits, keep = _array(epochs[-1]), checked_flags(member, "keep.npy", _array(member / "keep.npy"))
         n = len(logits) if logits.ndim >= 2 else 0
         if (
             logits.ndim < 2
@@ -151,7 +85,7 @@ def lira(directory: Path) -> Outside:
             raise MemregError(
                 f"{epochs[-1]}: logits of {n} examples, and {len(keeps[0])} in {members[0].name}"
             )
-        own = _labels(directory / "y_train.npy", labels[:n], n)
+        own = checked_labels(directory / "y_train.npy", labels[:n], n)
         if own.max() >= logits.shape[-1]:
             raise MemregError(
                 f"{directory}: labels go up to {own.max()}, logits have {logits.shape[-1]} classes"
@@ -164,7 +98,7 @@ def lira(directory: Path) -> Outside:
         p_label.append(p[np.arange(n), own])
         p_max.append(p.max(1))
     predicted = np.stack(classes)
-    return _outside(
+    return outside(
         directory, np.stack(keeps), predicted == own, own, predicted, np.stack(p_label), np.stack(p_max)
     )
 
@@ -198,77 +132,17 @@ def table(path: Path) -> Outside:
             f"{path}: each of {k} members must have a row for each example, 0, 1, ... within its split"
         )
     wide = {name: rows[name].to_numpy().reshape(k, n) for name in rows.columns}
-    included = _flags(path, "included", wide["included"][:, :n_train])
+    included = checked_flags(path, "included", wide["included"][:, :n_train])
     labels = None
     if "label" in wide:
-        labels = _labels(path, wide["label"][0], n)
+        labels = checked_labels(path, wide["label"][0], n)
         if (wide["label"] != labels).any():
             raise MemregError(f"{path}: an example has one label, whichever the member")
     predicted = wide.get("predicted") if labels is not None else None
-    correct = predicted == labels if predicted is not None else _flags(path, "correct", wide["correct"])
-    return _outside(path, included, correct, labels, predicted, wide.get("p_label"), wide.get("p_max"))
-
-
-def _outside(
-    path: Path,
-    included: Flags,
-    correct: Flags,
-    labels: Labels | None,
-    predicted: NDArray[Any] | None,
-    p_label: NDArray[Any] | None,
-    p_max: NDArray[Any] | None,
-) -> Outside:
-    """included: [k, n_train]; labels: [N]; all else: [k, N]. `correct` stands in for no `predicted`."""
-    if not included.size:
-        raise MemregError(f"{path}: no members, or no training examples")
-    if not included.any(1).all():
-        raise MemregError(f"{path}: a member that includes no example was not trained")
-    if labels is None:
-        labels = np.zeros(correct.shape[1], np.int64)
-    if predicted is None:
-        predicted = np.where(correct, labels, WRONG)
-    predicted = np.asarray(predicted)
-    if predicted.shape != correct.shape or predicted.dtype.kind not in "iu" or predicted.min() < WRONG:
-        raise MemregError(f"{path}: predicted must be classes, whole numbers, shape {correct.shape}")
-    classes = 1 + int(max(labels.max(), predicted.max()))
-    if classes > MOST_CLASSES:
-        raise MemregError(f"{path}: class {classes - 1}, but there can be {MOST_CLASSES} at most")
-    reserved = no_class(classes + 1)
-    stored = np.where(predicted == DIVERGED, reserved, predicted)
-    stored = np.where(predicted == WRONG, wrong_class(classes + 1), stored)
-    return Outside(
-        included,
-        stored.astype(np.uint8 if reserved == 255 else np.uint16),
-        _probabilities(path, "p_label", p_label, correct.shape),
-        _probabilities(path, "p_max", p_max, correct.shape),
-        labels,
+    correct = (
+        predicted == labels if predicted is not None else checked_flags(path, "correct", wide["correct"])
     )
-
-
-def _probabilities(
-    path: Path, name: str, values: NDArray[Any] | None, shape: tuple[int, ...]
-) -> NDArray[np.float16]:
-    array = np.full(shape, np.nan) if values is None else np.asarray(values)
-    if array.shape != shape or array.dtype.kind != "f" or (array < 0).any() or (array > 1.001).any():
-        raise MemregError(f"{path}: {name} must be probabilities, shape {shape}")
-    return array.astype(np.float16)
-
-
-def _labels(path: Path, values: NDArray[Any], n: int) -> Labels:
-    array = np.asarray(values)
-    if array.dtype.kind not in "iu" or array.shape != (n,) or array.min() < 0:
-        raise MemregError(f"{path}: labels must be {n} whole numbers from 0, not {array.dtype} {array.shape}")
-    return array.astype(np.int64)
-
-
-def _flags(path: Path, name: str, values: NDArray[Any]) -> Flags:
-    array = np.asarray(values)
-    if array.dtype == object:  # as pandas reads a column of a CSV that has blanks
-        text = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}
-        array = np.array([text.get(str(value).lower(), 2) for value in array.flat]).reshape(array.shape)
-    if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
-        raise MemregError(f"{path}: {name} must be true or false, or 1 or 0")
-    return array.astype(bool)
+    return outside(path, included, correct, labels, predicted, wide.get("p_label"), wide.get("p_max"))
 
 
 def _archive(path: Path) -> dict[str, NDArray[Any]]:

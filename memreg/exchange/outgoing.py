@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from memreg.errors import MemregError
-from memreg.exchange.layouts import DIVERGED, WRONG
+from memreg.exchange.outside import DIVERGED, WRONG
 from memreg.files import write_atomically
 from memreg.prediction import Predictions
 from memreg.registry import Registry
