@@ -6,9 +6,10 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from studies import run, tiny, uri
+from studies import program, run, tiny, uri
 
 from analysis.influence import influence
+from entrypoints.train import train
 from memreg.cli import memreg
 from memreg.registry import Registry
 from memreg.registry.provenance import project_command
@@ -102,6 +103,18 @@ def test_names_and_descriptions_are_text_and_not_markup(tmp_path, monkeypatch):
     assert not page.all("script")
     assert "<script>alert(1)</script>" in page.words
     assert page.all("strong")
+
+
+def test_a_study_of_networks_that_left_nothing_out_has_its_page_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    words = "--dataset digits+subset=100 --model vgg3-w8 --epochs 2 --design all --members 2 --study whole"
+    assert "vgg3-w8" in program(monkeypatch, capsys, train, *words.split())
+    registry = Registry()
+    assert "memorized_fraction/0.25" not in registry.cells("whole")
+    page = Page(page_of(tmp_path, registry.study_run("whole").info.run_id))
+    assert f"{registry.cells('whole')['test_accuracy'][0]:.1%}" in page.words
+    assert not page.all("svg")
 
 
 def test_images_end_where_the_page_is_full(done, monkeypatch):

@@ -24,6 +24,7 @@ RECIPE = (
     "weight_decay", "augmentation", "precision", "design", "r", "design_seed", "targets", "groups", "kept",
     "neighbours",
 )  # fmt: skip
+METRICS = ("members", "test_accuracy", "memorized_fraction/0.25", "mean_score")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def cell_parts(
 ) -> Iterator[CellPart]:
     """A part per row of `Registry.cells`. Images are left out once they have taken their room."""
     room = ROOM
-    for row in records(table):
+    for row in records(table.reindex(columns=table.columns.union(pd.Index(METRICS), sort=False))):
         scores = None if row["design"] == "removal" else _scores(registry, row["cell"])
         if scores is None:
             yield CellPart(row, [], "", [], "")
