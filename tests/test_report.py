@@ -6,9 +6,10 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from studies import program, run, tiny, uri
+from studies import bad_input, program, run, tiny, uri
 
 from analysis.influence import influence
+from analysis.memorization import memorization
 from entrypoints.train import train
 from memreg.cli import memreg
 from memreg.registry import Registry
@@ -115,6 +116,9 @@ def test_a_study_of_networks_that_left_nothing_out_has_its_page_too(tmp_path, mo
     page = Page(page_of(tmp_path, registry.study_run("whole").info.run_id))
     assert f"{registry.cells('whole')['test_accuracy'][0]:.1%}" in page.words
     assert not page.all("svg")
+    cell = registry.cells("whole")["cell"][0]
+    bad_input(monkeypatch, capsys, memorization, "--cell", cell, match="has no scores")
+    bad_input(monkeypatch, capsys, influence, "--cell", cell, match="never leaves out")
 
 
 def test_images_end_where_the_page_is_full(done, monkeypatch):

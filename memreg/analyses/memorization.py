@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from memreg import figures
 from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.cell import Cell
+from memreg.errors import MemregError
 from memreg.estimators.counts import Counts
 from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.scores import scores
@@ -50,13 +51,20 @@ def score_table(counts: Counts, train_labels: NDArray[np.int64]) -> pd.DataFrame
 
 
 def rescore(registry: Registry, cell: str) -> Memorization:
-    """Feldman & Zhang's scores and aggregates of a stored cell, from its predictions alone."""
+    """Feldman & Zhang's scores and aggregates of a stored cell, from its predictions alone.
+
+    Raises `MemregError` where no example is both included and left out.
+    """
     run_id = registry.cell_run(cell).info.run_id
     what = registry.cell(run_id)
     examples = registry.examples(run_id)
     sums = tally_shards(registry.shards(run_id, COLUMNS), labels(examples))
     train_labels = examples.loc[examples["split"] == "train", "label"].to_numpy()
     table = score_table(sums.total, train_labels)
+    if table["score"].isna().all():
+        raise MemregError(
+            f"cell {cell} has no scores: no example of it is both included and left out; name one of subsets"
+        )
     return Memorization(what, table, summarise(sums) | _in_set(table))
 
 
