@@ -183,6 +183,17 @@ def test_extrapolation_takes_the_cells_that_differ_in_r_alone(tool):
     assert (table["standard_error"] > 0).all()
 
 
+def test_the_gaussian_score_is_near_the_counted_one(tool):
+    cell, do = tool
+    assert "by gaussian" in do(memorization, "--cell", cell, "--estimator", "gaussian")
+    table, plain = Registry().scores(cell, "gaussian"), Registry().scores(cell)
+    assert table[["example", "label"]].equals(plain[["example", "label"]])
+    assert (table["included_accuracy"] == plain["included_accuracy"]).all()
+    assert np.corrcoef(table["score"], plain["score"])[0, 1] > 0.9
+    assert (table["low"] <= table["score"]).all()
+    assert (table["score"] <= table["high"]).all()
+
+
 def test_a_spread_cell_keeps_a_cells_neighbours_apart(tool):
     cell, do = tool
     more = ("--design", "spread", "--r", "0.9", "--neighbours", cell, "--members", "10", "--study", "spread")
@@ -249,6 +260,7 @@ def test_influence_finds_pairs_and_draws_them(tool):
             ["--cell", "CELL", "--estimator", "extrapolation", "--neighbours", "x"],
             "leave them out",
         ),
+        (memorization, ["--cell", "CELL", "--estimator", "gaussian", "--neighbours", "x"], "leave them out"),
         (memorization, ["--cell", "CELL", "--estimator", "leave_one_out"], "not leave_one_out"),
         (influence, ["--cell", "CELL", "--threshold", "0"], "threshold"),
         (influence, ["--cell", "nothing"], "nothing"),

@@ -1,6 +1,8 @@
 """Scores closer to leave-one-out's than Feldman & Zhang's, from members that are stored already."""
 
 from collections.abc import Callable
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pandas as pd
@@ -8,15 +10,17 @@ from scipy.sparse import csr_array
 
 from memreg.analyses.leave_one_out import truth_scores
 from memreg.analyses.members import Members, read_members
-from memreg.analyses.memorization import score_table
+from memreg.analyses.memorization import numbered, score_table
 from memreg.analyses.neighbours import neighbours_of
 from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.design import Spread, Subsets
 from memreg.errors import MemregError
 from memreg.estimators.coinfluence import find_peers, peers_in_groups
-from memreg.estimators.counts import half
+from memreg.estimators.counts import half, tally
 from memreg.estimators.extrapolation import extrapolate
+from memreg.estimators.gaussian import confidence, normal_scores
 from memreg.estimators.peers import peer_conditioned
+from memreg.prediction import diverged
 from memreg.registry import Registry
 from memreg.registry.reader import labels
 
@@ -43,8 +47,7 @@ def peer_scores(registry: Registry, cell: str, neighbours: str | None = None) ->
 
 def extrapolated_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
     """Scores carried to n-1 from all cells that differ from this one in r alone."""
-    if neighbours is not None:
-        raise MemregError("extrapolation uses no neighbours: leave them out")
+    _without_neighbours("extrapolation", neighbours)
     own = registry.cell(cell)
     if not isinstance(own.design, Subsets | Spread):
         raise MemregError(
@@ -65,23 +68,39 @@ def extrapolated_scores(registry: Registry, cell: str, neighbours: str | None = 
             "better four, as 0.5, 0.7, 0.9 and 0.97"
         )
     rs = sorted(counts)
-    table = extrapolate(rs, [counts[r] for r in rs])
-    examples = registry.examples(cell)
-    table.insert(0, "example", np.arange(len(table)))
-    table.insert(1, "label", examples.loc[examples["split"] == "train", "label"].to_numpy())
+    return numbered(extrapolate(rs, [counts[r] for r in rs]), labels(registry.examples(cell)))
+
+
+def gaussian_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
+    """Feldman & Zhang's scores with less noise, from the probabilities of the label."""
+    _without_neighbours("gaussian", neighbours)
+    known = labels(registry.examples(cell))
+    counted, confident = [], []
+    for shard in registry.shards(cell, (*COLUMNS, "p_label")):
+        kept = ~diverged(shard["predicted"])
+        included, predicted, p = (shard[name][kept] for name in ("included", "predicted", "p_label"))
+        n = included.shape[1]
+        correct = predicted == known
+        if np.isnan(p[:, :n]).any():
+            raise MemregError(f"cell {cell} was imported without p_label: gaussian takes probabilities")
+        counted.append(tally(included, correct, np.zeros(len(included), int)))
+        confident.append(confidence(included, correct[:, :n], p[:, :n]))
+    table = numbered(normal_scores(reduce(add, counted).total, reduce(add, confident)), known)
+    if table["score"].isna().all():
+        raise MemregError(f"cell {cell} has no scores: no example is included by some and left out by two")
     return table
 
 
 def leave_one_out_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
     """Equation 1 for the targets of a leave-out cell."""
-    if neighbours is not None:
-        raise MemregError("leave_one_out uses no neighbours: leave them out")
+    _without_neighbours("leave_one_out", neighbours)
     return truth_scores(registry, cell)
 
 
 ESTIMATORS: dict[str, Callable[[Registry, str, str | None], pd.DataFrame]] = {
     "peers": peer_scores,
     "extrapolation": extrapolated_scores,
+    "gaussian": gaussian_scores,
     "leave_one_out": leave_one_out_scores,
 }
 """By the name that `scores-<name>.parquet` has."""
@@ -92,6 +111,11 @@ def scores_by(estimator: str, registry: Registry, cell: str, neighbours: str | N
     if estimator not in ESTIMATORS:
         raise MemregError(f"unknown estimator '{estimator}': one of {', '.join(ESTIMATORS)}")
     return ESTIMATORS[estimator](registry, cell, neighbours)
+
+
+def _without_neighbours(estimator: str, neighbours: str | None) -> None:
+    if neighbours is not None:
+        raise MemregError(f"{estimator} uses no neighbours: leave them out")
 
 
 def _found(members: Members, rows: np.ndarray) -> csr_array:

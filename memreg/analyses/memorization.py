@@ -44,9 +44,13 @@ class Memorization:
 
 def score_table(counts: Counts, train_labels: NDArray[np.int64]) -> pd.DataFrame:
     """scores.parquet from counts; train_labels: [n_train]."""
-    table = scores(counts)
+    return numbered(scores(counts), train_labels)
+
+
+def numbered(table: pd.DataFrame, labels: NDArray[np.int64]) -> pd.DataFrame:
+    """A row per training example with its `example` and `label` in front; labels: training first."""
     table.insert(0, "example", np.arange(len(table)))
-    table.insert(1, "label", train_labels)
+    table.insert(1, "label", labels[: len(table)])
     return table
 
 

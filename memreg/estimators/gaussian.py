@@ -1,0 +1,109 @@
+"""Pr[correct, excluded] from what members give the label, not only from whether they are right.
+
+A share of k members has the noise of k coins. The label's log odds, log(p / (1 - p)), are close to
+normal over members (Carlini et al. 2022, whose membership inference rests on it), and a normal
+distribution's mean and variance say what share of it is beyond a threshold with up to two fifths less
+variance.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import logit
+from scipy.stats import norm
+from statsmodels.stats.proportion import proportion_confint
+
+from memreg.estimators.counts import Counts, Floats, Mask
+
+NEAREST = 2.0**-12
+"""To 0 and 1 that a probability is taken to be: half of what float16 resolves below 1."""
+LIMIT = float(logit(1 - NEAREST))
+EDGES = np.linspace(-LIMIT, LIMIT, 401)
+CENTRES = (EDGES[:-1] + EDGES[1:]) / 2
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """Sums over excluding members; they add up, shard by shard."""
+
+    count: NDArray[np.int64]
+    """Shape [n_train]; so `total` and `squares`."""
+    total: Floats
+    """Of the label's log odds."""
+    squares: Floats
+    seen: NDArray[np.int64]
+    """Members and examples by log odds, in the bins of `EDGES`."""
+    right: NDArray[np.int64]
+    """Those of `seen` whose class is the label."""
+
+    def __add__(self, other: "Confidence") -> "Confidence":
+        return Confidence(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+def confidence(included: Mask, correct: Mask, p_label: Floats) -> Confidence:
+    """All [members, n_train]; p_label: probability of the label, no NaN."""
+    odds = logit(np.clip(p_label.astype(np.float64), NEAREST, 1 - NEAREST))
+    excluded = ~included
+    return Confidence(
+        excluded.sum(0),
+        odds.sum(0, where=excluded),
+        (odds**2).sum(0, where=excluded),
+        np.histogram(odds[excluded], EDGES)[0],
+        np.histogram(odds[excluded & correct], EDGES)[0],
+    )
+
+
+def right_at(sums: Confidence) -> tuple[float, float]:
+    """(t, tau) by maximum likelihood: a class is the label with probability Phi((log odds - t) / tau).
+
+    It always is where p > 1/2, and never below one over the number of classes. One t and tau for all members
+    and examples.
+    """
+    used = sums.seen > 0
+    x, right, wrong = CENTRES[used], sums.right[used], (sums.seen - sums.right)[used]
+
+    def loss(at: Floats) -> float:
+        z = (x - at[0]) / np.exp(at[1])
+        return -float(right @ norm.logcdf(z) + wrong @ norm.logcdf(-z))
+
+    bounds = [(-LIMIT, LIMIT), (np.log(EDGES[1] - EDGES[0]), np.log(LIMIT))]
+    t, log_tau = minimize(loss, (-0.5, -1.0), bounds=bounds, method="L-BFGS-B").x
+    return float(t), float(np.exp(log_tau))
+
+
+def normal_scores(counts: Counts, sums: Confidence) -> pd.DataFrame:
+    """`score`, `standard_error`, `low`, `high` (95 %), `included_accuracy`, `excluded_accuracy`, a row per
+    training example.
+
+    Estimand: Feldman & Zhang's, of the design that left examples out; Equation 1 as far as that design keeps
+    peers in. The included share is counted. The excluded one is Phi((mean - t) / sqrt(variance + tau^2)) of
+    the excluded log odds, normal over members, with `right_at`'s t and tau taken as known; its interval is
+    that of its argument by the delta method, and both are put together by MOVER (Zou & Donner 2008). It is
+    biased where the odds are not normal, and the interval does not know it. NaN where counts are less
+    than 1 included or 2 excluded.
+    """
+    t, tau = right_at(sums)
+    n = np.where(sums.count > 1, sums.count, np.nan)
+    mean = sums.total / n
+    variance = np.maximum(sums.squares / n - mean**2, 0) * n / (n - 1)
+    both = variance + tau**2
+    z, own = (mean - t) / np.sqrt(both), variance / both
+    error = np.sqrt(own / n + z**2 * own**2 / (2 * (n - 1)))
+    p1, p0 = counts.included_accuracy, norm.cdf(z)
+    known = ~np.isnan(p1) & ~np.isnan(p0)
+    low1, high1 = proportion_confint(counts.included_correct, np.maximum(counts.included, 1), method="wilson")
+    low0, high0 = (norm.cdf(z + side * norm.ppf(0.975) * error) for side in (-1, 1))
+    score = p1 - p0
+    variance1 = p1 * (1 - p1) / np.maximum(counts.included, 1)
+    columns = {
+        "score": score,
+        "standard_error": np.sqrt(variance1 + (norm.pdf(z) * error) ** 2),
+        "low": score - np.hypot(p1 - low1, high0 - p0),
+        "high": score + np.hypot(high1 - p1, p0 - low0),
+        "included_accuracy": p1,
+        "excluded_accuracy": p0,
+    }
+    return pd.DataFrame({name: np.where(known, values, np.nan) for name, values in columns.items()})

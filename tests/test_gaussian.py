@@ -1,0 +1,78 @@
+"""Scores from the label's probabilities, on members whose log odds are drawn, so that the truth is known."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from scipy.stats import norm
+
+from memreg.estimators.counts import tally
+from memreg.estimators.gaussian import confidence, normal_scores, right_at
+from memreg.estimators.scores import scores
+
+T, TAU = -0.4, 0.3
+
+
+def drawn(k, mean, sd, r=0.7, seed=0):
+    """(included, correct, p_label) [k, n]: included examples are right, the others as their log odds say."""
+    rng = np.random.default_rng(seed)
+    included = rng.random((k, len(mean))) < r
+    odds = np.where(included, 4.0, rng.normal(mean, sd, (k, len(mean))))
+    correct = rng.random(odds.shape) < norm.cdf((odds - T) / TAU)
+    return included, correct, expit(odds).astype(np.float16)
+
+
+def counted(included, correct):
+    return tally(included, correct, np.zeros(len(included), int)).total
+
+
+@pytest.mark.parametrize("k", [50, 200, 1000, 4000])
+def test_intervals_cover_and_errors_are_smaller_than_by_counting(k):
+    rng = np.random.default_rng(k)
+    n = 2000 if k < 4000 else 300
+    mean, sd = rng.normal(0.5, 1.5, n), rng.uniform(0.8, 2, n)
+    true = norm.cdf((T - mean) / np.hypot(sd, TAU))
+    included, correct, p = drawn(k, mean, sd, seed=k)
+    counts = counted(included, correct)
+    table, plain = normal_scores(counts, confidence(included, correct, p)), scores(counts)
+    known = table["score"].notna()
+    assert known.mean() > 0.99
+    assert 0.93 <= ((table.low <= true) & (true <= table.high))[known].mean() <= 0.975
+    ratio = (table.score - true).abs().mean() / (plain.score - true).abs().mean()
+    assert 0.7 < ratio < 0.87
+    error = np.sqrt(((table.score - true) ** 2).mean())
+    assert np.sqrt((table.standard_error**2).mean()) == pytest.approx(error, rel=0.1)
+
+
+def test_the_odds_at_which_a_class_is_the_label_are_found():
+    included, correct, p = drawn(500, np.linspace(-3, 3, 200), 1.0)
+    assert right_at(confidence(included, correct, p)) == pytest.approx((T, TAU), abs=0.02)
+
+
+def test_with_two_classes_right_is_exactly_above_one_half():
+    included, _, p = drawn(500, np.linspace(-3, 3, 200), 1.0)
+    t, tau = right_at(confidence(included, p > 0.5, p))
+    assert abs(t) < 0.05
+    assert tau < 0.1
+
+
+def test_shards_add_up():
+    included, correct, p = drawn(90, np.linspace(-3, 3, 50), 1.0)
+    whole = confidence(included, correct, p)
+    rows = (slice(0, 40), slice(40, 41), slice(41, 90))
+    first, second, third = (confidence(included[r], correct[r], p[r]) for r in rows)
+    for name, value in vars(first + second + third).items():
+        assert np.allclose(value, getattr(whole, name)), name
+    assert whole.seen.sum() == whole.count.sum() == (~included).sum()
+
+
+def test_certain_members_and_missing_ones():
+    k = 40
+    included = np.zeros((k, 4), bool)
+    included[: k // 2] = True
+    included[:, 2], included[:, 3] = True, False
+    p = np.ones((k, 4))
+    p[:, 1] = 0
+    table = normal_scores(counted(included, p == 1), confidence(included, p == 1, p))
+    assert table["score"][:2].to_numpy() == pytest.approx([0, 0], abs=1e-6)
+    assert table["excluded_accuracy"][:2].to_numpy() == pytest.approx([1, 0], abs=1e-6)
+    assert table.iloc[2:].isna().all(axis=None)
