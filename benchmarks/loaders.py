@@ -12,7 +12,6 @@ a quarter of the images: then each loader starts with nothing cached, and reads 
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -54,9 +53,9 @@ def main() -> None:
         beton = file.with_suffix(".beton").stat().st_size
     print(f"{count:,} images, {size / 1e9:.2f} GB; the .beton takes {beton / size:.2f} times that, and")
     print(f"{written:.1f} s until its first batch (written, and the reader compiled)\n")
-    print(f"{'':28}{'images/s':>12}{'peak MB':>10}")
+    print(f"{'':28}{'images/s':>12}")
     for (place, loader), said in found.items():
-        print(f"{place + ', ' + loader:28}{said['rate']:12,.0f}{said['rss_mb']:10,.0f}")
+        print(f"{place + ', ' + loader:28}{said['rate']:12,.0f}")
     ratios = {
         place: found[place, "ffcv"]["rate"] / found[place, "memory"]["rate"]
         for place in dict.fromkeys(place for place, _ in found)
@@ -111,8 +110,7 @@ def part(loader: str, file: Path, count: int, limit: int) -> dict[str, float]:
     start = time.perf_counter()
     total = sum(int(batch[:, 0, 0, 0].sum()) for batch in read(dataset, order, BATCH, device))
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"rate": count / seconds, "seconds": first, "rss_mb": peak, "total": total}
+    return {"rate": count / seconds, "seconds": first, "total": total}
 
 
 def confine(limit: int) -> None:
