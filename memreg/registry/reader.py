@@ -121,7 +121,8 @@ class Registry:
     def scores(self, cell: str, estimator: str | None = None) -> pd.DataFrame:
         """One row per training example; the columns are those of scores.parquet.
 
-        estimator: `peers`, `extrapolation` or `leave_one_out`, once `-e memorization` has computed it.
+        estimator: `peers`, `gaussian`, `extrapolation` or `leave_one_out`, once `-e memorization` has
+        computed it.
         """
         name = scores_name(estimator)
         artifacts = self.artifacts(self.cell_run(cell))
