@@ -22,6 +22,7 @@ from memreg.errors import MemregError
 from memreg.exchange.archive import opened
 from memreg.exchange.incoming import SHARD, bring_in, from_outside
 from memreg.exchange.layouts import read
+from memreg.exchange.outgoing import CHUNK
 from memreg.grid import plan_cell
 from memreg.leave_one_out import Request, plan
 from memreg.recipe import Recipe
@@ -140,7 +141,7 @@ def test_a_zarr_group_has_the_arrays_of_the_npz_in_chunks_of_members(here):
             assert group[name][:].tobytes() == array.tobytes(), name
     assert group["predicted"].metadata.dimension_names == ("member", "example")
     assert group["predicted"].shape == (k, n_train + n_test)
-    assert group["predicted"].chunks == (SHARD, n_train + n_test)
+    assert group["predicted"].chunks == (CHUNK, n_train + n_test)
 
 
 def test_diverged_members_and_unknown_wrong_classes_go_out_and_come_in(here):

@@ -18,6 +18,7 @@ from memreg.registry.reader import labels
 from memreg.registry.shards import stack
 
 LABELS = ("train_labels", "test_labels")
+CHUNK = 100  # members of a Zarr array
 
 
 def export_cell(registry: Registry, cell: str, path: Path) -> None:
@@ -33,9 +34,9 @@ def export_cell(registry: Registry, cell: str, path: Path) -> None:
 
 
 def _npz(registry: Registry, cell: str, path: Path) -> None:
-    arrays = _arrays(registry.predictions(cell), labels(registry.examples(cell)))
+    arrays: dict[str, Any] = _arrays(registry.predictions(cell), labels(registry.examples(cell)))
     with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)
 
 
 def _zarr(registry: Registry, cell: str, path: Path) -> None:
@@ -48,10 +49,12 @@ def _zarr(registry: Registry, cell: str, path: Path) -> None:
     written: dict[str, zarr.Array[Any]] = {}
     for shard in registry.shards(cell):
         for name, array in _arrays(stack([shard]), known).items():
+            by_member = name not in LABELS
             if name not in written:
-                axes = ("example",) if name in LABELS else ("member", "example")[: array.ndim]
-                written[name] = group.create_array(name, data=array, chunks=array.shape, dimension_names=axes)
-            elif name not in LABELS:
+                axes = ("member", "example")[: array.ndim] if by_member else ("example",)
+                chunks = (CHUNK, *array.shape[1:]) if by_member else array.shape
+                written[name] = group.create_array(name, data=array, chunks=chunks, dimension_names=axes)
+            elif by_member:
                 written[name].append(array)
 
 
