@@ -11,7 +11,9 @@ import pytest
 from servers import MlflowServer, Postgres, postgres_programs
 from studies import PLANTED, PLANTED_RECIPE, program, run, tiny, uri
 
+from memreg.cli import memreg
 from memreg.data.cache import locked
+from memreg.registry import Registry
 from memreg.study import Outcome
 
 
@@ -80,3 +82,17 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) 
     server = MlflowServer(directory, postgres.database(f"behind_{directory.name}"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def source(done):
+    """The registry that cells are exported from."""
+    return Registry(uri(done[0]))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, capsys):
+    """Runs `memreg` in an empty directory, with an empty registry."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    return lambda *arguments: program(monkeypatch, capsys, memreg, *map(str, arguments))

@@ -172,7 +172,7 @@ def test_eight_studies_at_once_lose_no_member_and_train_none_twice(store_uri, do
 
 def test_drivers_that_create_a_cell_at_the_same_moment_end_with_one_run_and_one_lease(store_uri):
     stores = [Store() for _ in range(6)]
-    stores[0].experiment_id  # noqa: B018  created once, before the race
+    assert stores[0].experiment_id  # created once, before the race
     parents = [store.open_run("study", f"s{i}", {}) for i, store in enumerate(stores)]
     leases = [Leases(store.client, parent.run_id) for store, parent in zip(stores, parents, strict=True)]
     barrier = threading.Barrier(6)

@@ -134,7 +134,7 @@ def test_a_database_that_breaks_in_the_middle_is_one_line_and_what_is_stored_sta
 
 
 def raised(function, *arguments):
-    with pytest.raises(Exception) as error:  # noqa: PT011
+    with pytest.raises((MlflowException, OSError)) as error:
         function(*arguments)
     return error.value
 

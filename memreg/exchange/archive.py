@@ -110,7 +110,7 @@ def opened(path: Path) -> Iterator[Archive]:
             with zipfile.ZipFile(path) as source:
                 manifest = _unpack(source, Path(directory))
             cells = [_incoming(Path(directory) / name, name) for name in manifest.cells]
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
             raise MemregError(f"{path}: no archive, or a damaged one: {error}") from error
         except (KeyError, ValueError, pa.ArrowException) as error:
             raise MemregError(f"{path}: not what `memreg export` writes: {_first_line(error)}") from error
