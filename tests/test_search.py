@@ -261,6 +261,27 @@ def test_several_drivers_try_different_recipes(tmp_path):
     assert len(set(params)) == len(params)
 
 
+def test_a_recipe_whose_trial_ends_while_the_next_is_chosen_is_not_chosen_again():
+    study = new_study()
+    goal = Fill(study, SPACE, SIZES, TARGETS)
+    first = goal.propose()
+    study.enqueue_trial(first)
+    trial = study.ask()
+    trial.suggest_categorical("model", SPACE.choices["model"])
+    trial.suggest_int("epochs", 1, 30, log=True)
+    trial.suggest_float("learning_rate", 0.01, 0.4, log=True)
+    read = study.get_trials
+
+    def another_driver_tells_after_the_read(**options):
+        trials = read(**options)
+        if read()[trial.number].state == TrialState.RUNNING:
+            study.tell(trial, 0.0)
+        return trials
+
+    study.get_trials = another_driver_tells_after_the_read
+    assert goal.propose() != first
+
+
 def test_the_best_recipe_and_worse_ones_pruned():
     study = optuna.create_study(direction="maximize", sampler=optimize.sampler(), pruner=optimize.pruner())
     search(study, SPACE, optimize.Optimize(study), train, members=10, trials=40)

@@ -71,10 +71,10 @@ class Fill:
     def propose(self) -> Point | None:
         if self.kind != "gp":
             return None
+        pending = running(self.study)  # read first: a trial that ends meanwhile is in both, not in neither
         finished = told(self.study)
         floor = _floor(finished)
         seen = [(t.point, t.estimate or floor) for t in finished]
-        pending = running(self.study)
         among = progress(self.study, self.targets).open
         return propose(self.space, self.sizes, seen, pending, self.targets, among, self.seed)
 

@@ -111,7 +111,7 @@ def told(study: optuna.Study) -> list[Told]:
 
 def running(study: optuna.Study) -> list[Point]:
     """What is being tried."""
-    return [t.params for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
+    return [t.params for t in _running(study)]
 
 
 def report_new(study: optuna.Study, trial: Trial, values: Mapping[int, float]) -> None:
@@ -124,8 +124,8 @@ def report_new(study: optuna.Study, trial: Trial, values: Mapping[int, float]) -
 
 def _ask(study: optuna.Study, space: Space, goal: Goal) -> tuple[Trial, Point]:
     """A trial that was given up, else a new one: as the goal proposes, else as Optuna's sampler suggests."""
-    for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if _abandoned(t):
+    for t in _running(study):
+        if _abandoned(t) and t.number in {r.number for r in _running(study)}:  # not told as its driver ended
             _give_up(study, t)
     if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         point = goal.propose()
@@ -134,6 +134,10 @@ def _ask(study: optuna.Study, space: Space, goal: Goal) -> tuple[Trial, Point]:
     trial = study.ask()
     trial.set_user_attr(DRIVER, f"{socket.gethostname()}:{os.getpid()}")
     return trial, space.readable(_suggest(trial, space))
+
+
+def _running(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
 
 def _run(study: optuna.Study, trial: Trial, point: Point, goal: Goal, train: Train, members: int) -> Told:
