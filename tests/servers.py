@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -20,6 +19,20 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes], log: Path | None = None) -> None:
+    """Until an MLflow server, which may log to a file, answers."""
+    deadline = time.monotonic() + 300
+    while True:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=2):
+                return
+        except OSError:
+            said = log.read_text()[-2000:] if log else address
+            assert process.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.3)
 
 
 def postgres_programs() -> Path | None:
@@ -137,16 +150,7 @@ class MlflowServer:
             stderr=self._log,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 300
-        while True:
-            try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=2):
-                    return
-            except (urllib.error.URLError, OSError):
-                log = (self.directory / "server.log").read_text()[-2000:]
-                assert self._process.poll() is None, log
-                assert time.monotonic() < deadline, log
-                time.sleep(0.3)
+        wait_for(self.uri, self._process, self.directory / "server.log")
 
     def stop(self) -> None:
         """As a power cut would."""

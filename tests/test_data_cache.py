@@ -119,9 +119,10 @@ SLOWLY = """
 import sys, time, logging
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 import memreg.data.source as source
-fast = source.picture
+fast, seen = source.picture, []
 def picture(name, path):
-    time.sleep(0.05)
+    time.sleep(float(sys.argv[2]) * (len(seen) > 2))
+    seen.append(path)
     return fast(name, path)
 source.picture = picture
 from memreg.data import load
@@ -130,14 +131,15 @@ print(dataset.fingerprint)
 """
 
 
-def slowly(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SLOWLY, f"folder:{folder}"]
+def slowly(folder: Path, seconds: float) -> subprocess.Popen[str]:
+    """So long for each picture but the first ones, from which a data set's shape is taken."""
+    command = [sys.executable, "-c", SLOWLY, f"folder:{folder}", str(seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def test_two_at_once_decode_once(folder: Path) -> None:
-    both = [slowly(folder) for _ in range(2)]
-    said = [process.communicate(timeout=60)[0].splitlines() for process in both]
+    both = [slowly(folder, 0.05) for _ in range(2)]
+    said = [process.communicate(timeout=600)[0].splitlines() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert said[0][-1] == said[1][-1] == load(f"folder:{folder}").fingerprint
     assert sum("decoding" in line for lines in said for line in lines) == 1
@@ -145,7 +147,7 @@ def test_two_at_once_decode_once(folder: Path) -> None:
 
 
 def test_killed_in_the_middle(folder: Path) -> None:
-    process = slowly(folder)
+    process = slowly(folder, 600)
     assert process.stdout is not None
     assert "decoding" in process.stdout.readline()
     deadline = time.monotonic() + 30
@@ -181,5 +183,5 @@ with locked(Path(sys.argv[1])):
 """
     command = [sys.executable, "-c", script, str(tmp_path / "shared")]
     three = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [process.communicate(timeout=60)[0] for process in three] == ["True\n"] * 3
+    assert [process.communicate(timeout=600)[0] for process in three] == ["True\n"] * 3
     assert not (tmp_path / "shared").exists()

@@ -63,7 +63,7 @@ def trainers(node):
 
 
 def until(true):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -98,7 +98,7 @@ def test_a_member_whose_worker_always_dies_is_one_clear_line(cluster):
 
     def kill():
         while not stop.wait(0.02):
-            for process in trainers(cluster.head_node):
+            for process in [p for node in cluster.list_all_nodes() for p in trainers(node)]:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
 
@@ -130,7 +130,7 @@ def test_ctrl_c_ends_what_runs(cluster, tmp_path):
         assert process.poll() is None, process.communicate()
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     assert err.strip().splitlines()[-1] == "interrupted: what was trained is kept, the same command goes on"
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])

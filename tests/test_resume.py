@@ -37,14 +37,14 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, done):
     for _ in range(4):
         process = start(tmp_path)
         try:
-            process.communicate(timeout=rng.uniform(3, 9))
+            process.communicate(timeout=rng.uniform(1, 9))
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
             kills += 1
     assert kills >= 2
     process = start(tmp_path)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
     assert "\x1b" not in out
     killed, whole = Registry(uri(tmp_path)), Registry(uri(done[0]))
@@ -63,7 +63,7 @@ def test_workers_die_with_a_killed_driver(tmp_path):
     time.sleep(7)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 300
     while left := in_session(process.pid):
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
@@ -88,7 +88,7 @@ def test_interrupted_it_leaves_no_run_running_and_keeps_what_is_trained(tmp_path
         assert process.poll() is None, process.communicate()
         time.sleep(0.2)
     os.kill(process.pid, number)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130
     assert err.strip().splitlines()[-1] == "interrupted: what was trained is kept, the same command goes on"
     assert "Traceback" not in err

@@ -213,6 +213,8 @@ def train(trial, point):
     print(trial.number, flush=True)
     time.sleep(float(sys.argv[2]))
     return t.train(trial, point)
+print("ready", flush=True)
+input()
 t.fill(study, train, trials=int(sys.argv[3]), alone=alone)
 """
 
@@ -222,14 +224,24 @@ def driver(storage, seconds, trials):
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, storage, str(seconds), str(trials)],
         env=os.environ | {"PYTHONPATH": path},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
 
 
+def go(*drivers):
+    """Once all of them are ready, they begin."""
+    for each in drivers:
+        assert each.stdout.readline() == "ready\n"
+    for each in drivers:
+        print(file=each.stdin, flush=True)
+
+
 def test_the_trial_of_a_killed_driver_is_told_as_failed_and_tried_again(tmp_path):
     storage = f"sqlite:///{tmp_path}/optuna.db"
-    process = driver(storage, 60, 3)
+    process = driver(storage, 600, 3)
+    go(process)
     assert process.stdout.readline() == "0\n"
     study, points = new_study(storage), []
     assert [t.state for t in study.get_trials()] == [TrialState.RUNNING]
@@ -253,6 +265,7 @@ def test_the_trial_of_a_killed_driver_is_told_as_failed_and_tried_again(tmp_path
 def test_several_drivers_try_different_recipes(tmp_path):
     storage = f"sqlite:///{tmp_path}/optuna.db"
     drivers = [driver(storage, 0.05, 12) for _ in range(2)]
+    go(*drivers)
     numbers = [[int(line) for line in d.communicate()[0].split()] for d in drivers]
     assert [d.returncode for d in drivers] == [0, 0]
     assert all(numbers)

@@ -7,16 +7,14 @@ directory), the same walk is taken on that study, and its pictures are kept.
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from urllib.parse import quote
 
 import mlflow
 import pytest
 from playwright import sync_api
+from servers import free_port, wait_for
 from studies import uri
 
 from memreg import terminal
@@ -42,22 +40,14 @@ def study(request):
 
 @pytest.fixture(scope="module")
 def server(study):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     base = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", study[0], "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"{base}/health", timeout=2)
-            break
-        except OSError:
-            time.sleep(0.5)
+    wait_for(base, process)
     yield base
     process.terminate()
-    process.wait(20)
+    process.wait()
 
 
 @pytest.fixture(scope="module")
