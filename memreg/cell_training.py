@@ -107,7 +107,7 @@ def _flush(c: CellTraining) -> None:
     predictions, c.pending = c.pending, []
     points = [(p.member, *_accuracies(p, labels), p.seconds) for p in predictions]
     for p in predictions:  # first: they are in no shard
-        c.writer.log_series({f"epoch/{key}": enumerate(v, 1) for key, v in p.curve.items()})
+        c.writer.log_series({f"epoch/{key}": v.items() for key, v in p.curve.items()})
     c.writer.store(
         predictions,
         {name: [(p[0], p[i]) for p in points] for i, name in enumerate(SERIES, 1)},

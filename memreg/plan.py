@@ -11,7 +11,6 @@ from memreg.data import Dataset, load
 from memreg.data.stand_in import stand_in
 from memreg.engines import Resources
 from memreg.engines.job import resolve_device, resolve_loader
-from memreg.errors import MemregError
 from memreg.grid import Grid
 from memreg.recipe import Recipe
 from memreg.resolved import Resolved, resolve
@@ -50,10 +49,8 @@ def plan_grid(
 
     torch.set_num_threads(resources.threads)
     device, loader = resolve_device(resources.device), resolve_loader(resources.loader)
-    missing: dict[str, MemregError] = {}
-    opened = partial(_open, missing)
     calibrate = _Calibration(device, loader)
-    costs = [_cost(item, calibrate) for item in resolve(grid.cells, data_dir, opened)]
+    costs = [_cost(item, calibrate) for item in resolve(grid.cells, data_dir, _shape)]
     workers = resources.processes
     lines = [f"{'data set':24} {'model':14} {'members':>8} {'images':>9} {'storage':>9} {'time':>9}"]
     for c in costs:
@@ -70,23 +67,14 @@ def plan_grid(
         f"about {_time(hours)} on this machine ({workers} processes on {device}), from a "
         "few steps of each model",
     ]
-    for name, error in missing.items():
-        lines.append(f"{name} is not here, timed on random images of its shape ({error})")
     if throughput is not None:
         lines.append(f"about {_time(hours / throughput)} at {throughput:g} times its throughput")
     return "\n".join(lines)
 
 
-def _open(missing: dict[str, MemregError], name: str, data_dir: Path | None) -> Dataset:
-    """The data set, or where it cannot be opened one of its shape, with the reason noted in `missing`."""
-    try:
-        return load(name, data_dir)
-    except MemregError as error:
-        shape = stand_in(name)
-        if shape is None:
-            raise
-        missing[name] = error
-        return shape
+def _shape(name: str, data_dir: Path | None) -> Dataset:
+    """A data set of the named one's shape: nothing is downloaded or decoded for a plan."""
+    return stand_in(name) or load(name, data_dir)
 
 
 def _cost(item: Resolved, calibrate: "_Calibration") -> Cost:
@@ -151,13 +139,23 @@ def _calibrate(recipe: Recipe, dataset: Dataset, device: str, loader: str) -> tu
         test_images=dataset.test_images[:PREDICTED],
         test_labels=dataset.test_labels[:PREDICTED],
     )
-    return step, _seconds(partial(predict, model, recipe, few)) / (few.n_train + few.n_test)
+    return step, _seconds(partial(predict, model, few)) / (few.n_train + few.n_test)
 
 
 def _seconds(f: Callable[[], object]) -> float:
+    _synchronize()
     start = time.perf_counter()
     f()
+    _synchronize()
     return time.perf_counter() - start
+
+
+def _synchronize() -> None:
+    """Wait for the GPU, if there is one, whose work is only begun when a call returns."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def _short(number: float) -> str:

@@ -33,8 +33,8 @@ class Prediction:
     """Softmax probability of the predicted class, shape [N]."""
     seconds: float
     """Wall time of training and predicting."""
-    curve: dict[str, list[float]] = field(default_factory=dict)
-    """Value per epoch, by name: `train_loss`, `test_accuracy`. Only the first member of a cell has one."""
+    curve: dict[str, dict[int, float]] = field(default_factory=dict)
+    """Of `train_loss` and `test_accuracy` the values by epoch. Only the first member of a cell has one."""
 
 
 @dataclass(frozen=True, eq=False)

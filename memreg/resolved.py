@@ -12,6 +12,8 @@ from memreg.design import Design, Imported
 from memreg.errors import MemregError
 from memreg.grid import Planned
 
+verified = partial(load, verify=True)
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -26,7 +28,7 @@ class Resolved:
 def resolve(
     planned: Sequence[Planned],
     data_dir: Path | None = None,
-    opened: Callable[[str, Path | None], Dataset] = load,
+    opened: Callable[[str, Path | None], Dataset] = verified,
 ) -> list[Resolved]:
     """Open every data set and build every model once: what cannot be trained is refused here."""
     datasets: dict[str, Dataset] = {}
@@ -67,7 +69,7 @@ def resolve_like(
             f"cell {source.hash[:12]} was imported: how to train more of its networks is not known"
         )
     planned = [Planned(source.dataset, source.recipe, design, members) for design, members in designs]
-    resolved = resolve(planned, data_dir, partial(load_stored, named=named))
+    resolved = resolve(planned, data_dir, partial(load_stored, named=named, verify=True))
     if any(item.cell.dataset_fingerprint != source.dataset_fingerprint for item in resolved):
         raise MemregError(
             f"data set {source.dataset} has changed since cell {source.hash[:12]} was trained: put it back"

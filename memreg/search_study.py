@@ -130,7 +130,7 @@ def run_search(
     Raises `MemregError` before anything is written if the input is at fault.
     """
     check_name(study, "study")
-    opened = cache(partial(load, data_dir=where.data_dir))
+    opened = cache(partial(load, data_dir=where.data_dir, verify=True))
     dataset = opened(request.dataset)
     space, sizes = _space(request, dataset)
 

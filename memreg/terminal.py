@@ -29,8 +29,8 @@ FRACTION = "memorized_fraction/0.25"
 
 def console(stderr: bool = False) -> Console:
     """Without colour, control characters or line breaking when the output is no terminal."""
-    probe = Console(stderr=stderr)
-    return probe if probe.is_terminal else Console(stderr=stderr, width=140, soft_wrap=True)
+    probe = Console(stderr=stderr, emoji=False)
+    return probe if probe.is_terminal else Console(stderr=stderr, emoji=False, width=140, soft_wrap=True)
 
 
 class Reporter:

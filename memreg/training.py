@@ -65,9 +65,9 @@ def train_member(
     ):
         torch.manual_seed(random.seed(seed, INITIALISATION))
         model = new_model(recipe, dataset, target)
-        logs: dict[str, list[float]] = {"train_loss": [], "test_accuracy": []} if curve else {}
+        logs: dict[str, dict[int, float]] = {"train_loss": {}, "test_accuracy": {}} if curve else {}
         fit(model, recipe, dataset, order, draws, logs, loader)
-    predicted, p_label, p_max = predict(model, recipe, dataset)
+    predicted, p_label, p_max = predict(model, dataset)
     return Prediction(member, seed, included, predicted, p_label, p_max, time.perf_counter() - start, logs)
 
 
@@ -102,19 +102,20 @@ def fit(
     dataset: Dataset,
     order: Tensor,
     draws: augmentation.Draws | None,
-    logs: dict[str, list[float]],
+    logs: dict[str, dict[int, float]],
     loader: str = "memory",
 ) -> None:
     """Train `model` on the batches of `order`, shape [steps, batch_size].
 
-    Where `logs` has the keys `train_loss` and `test_accuracy`, appends each epoch's.
+    Where `logs` has the keys `train_loss` and `test_accuracy`, notes them at the end of each epoch, counted
+    from 1; where a step ends several, of the last.
     """
     device = next(model.parameters()).device
     parameters = [p for p in model.parameters() if p.requires_grad]
     velocities: list[Tensor | None] = [None] * len(parameters)
     steps = len(order)
     rates = triangle(steps, recipe.learning_rate, recipe.warmup)
-    ends = {math.ceil(steps * (e + 1) / recipe.epochs) for e in range(recipe.epochs)} if logs else {}
+    ends = {math.ceil(steps * e / recipe.epochs): e for e in range(1, recipe.epochs + 1)} if logs else {}
     losses = []
     model.train()
     for step, (x, y) in enumerate(batches(dataset, order, draws, device, loader), 1):
@@ -123,19 +124,19 @@ def fit(
         sgd_step(parameters, velocities, torch.autograd.grad(loss, parameters), recipe, rates[step - 1])
         if logs:
             losses.append(loss.detach())
-        if step in ends:
-            logs["train_loss"].append(float(torch.stack(losses).mean()))
-            logs["test_accuracy"].append(_test_accuracy(model, recipe, dataset))
+        if epoch := ends.get(step):
+            logs["train_loss"][epoch] = float(torch.stack(losses).mean())
+            logs["test_accuracy"][epoch] = _test_accuracy(model, dataset)
             losses = []
             model.train()
 
 
 def predict(
-    model: nn.Module, recipe: Recipe, dataset: Dataset
+    model: nn.Module, dataset: Dataset
 ) -> tuple[NDArray[Any], NDArray[np.float16], NDArray[np.float16]]:
     """Class, probability of the label and probability of the class for all N examples, each shape [N]."""
-    logits = torch.cat([_logits(model, recipe, x) for x in (dataset.train_images, dataset.test_images)])
-    p = logits.float().softmax(1)
+    logits = torch.cat([_logits(model, x) for x in (dataset.train_images, dataset.test_images)])
+    p = logits.softmax(1)
     labels = torch.from_numpy(np.concatenate([dataset.train_labels, dataset.test_labels]))
     p_max, predicted = p.max(1)
     p_label = p.gather(1, labels.to(p.device)[:, None])[:, 0]
@@ -175,20 +176,16 @@ def sgd_step(
 
 
 @torch.inference_mode()
-def _logits(model: nn.Module, recipe: Recipe, images: NDArray[np.uint8], batch: int = 1024) -> Tensor:
+def _logits(model: nn.Module, images: NDArray[np.uint8], batch: int = 1024) -> Tensor:
+    """float32 [n, classes], whatever the training's precision: bf16 has so few digits that classes tie."""
     device = next(model.parameters()).device
     model.eval()
-    with _precision(recipe, device):
-        return torch.cat(
-            [
-                model(scale(memory.tensor(images[i : i + batch]).to(device)))
-                for i in range(0, len(images), batch)
-            ]
-        )
+    starts = range(0, len(images), batch)
+    return torch.cat([model(scale(memory.tensor(images[i : i + batch]).to(device))) for i in starts])
 
 
-def _test_accuracy(model: nn.Module, recipe: Recipe, dataset: Dataset) -> float:
-    predicted = _logits(model, recipe, dataset.test_images).argmax(1).cpu().numpy()
+def _test_accuracy(model: nn.Module, dataset: Dataset) -> float:
+    predicted = _logits(model, dataset.test_images).argmax(1).cpu().numpy()
     return float(np.mean(predicted == dataset.test_labels))
 
 

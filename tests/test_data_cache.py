@@ -87,6 +87,20 @@ def test_a_damaged_cache_is_made_anew(folder: Path, file: str, length: int | Non
     assert again.train_images.shape == (6, 10, 12, 3)
 
 
+@pytest.mark.parametrize("file", ["train_images.npy", "test_images.npy"])
+def test_images_that_have_changed_are_noticed_where_asked(folder: Path, file: str) -> None:
+    truth = load(f"folder:{folder}").train_images.copy(), load(f"folder:{folder}").test_images.copy()
+    (stored,) = folder.glob(f"memreg-cache/*/{file}")
+    content = bytearray(stored.read_bytes())
+    content[-1] ^= 1
+    stored.write_bytes(content)
+    again = load(f"folder:{folder}", verify=True)
+    assert all(
+        np.array_equal(a, b) for a, b in zip(truth, (again.train_images, again.test_images), strict=True)
+    )
+    assert len(cached(folder)) == 1
+
+
 def test_neighbours_do_not_disturb_each_other(tmp_path: Path) -> None:
     for name in ("a.npz", "a.npz-b.npz"):
         np.savez(tmp_path / name, **arrays())

@@ -16,11 +16,12 @@ from small_sets import (
     write_mnist,
     write_tiny_imagenet,
 )
+from studies import bad_input, uri
 
-from memreg.data import load
-from memreg.errors import MemregError
+from entrypoints.train import train
 
 Damage = Callable[[Path], None]
+Refusal = Callable[[str, Path], str]
 
 
 @pytest.fixture(autouse=True)
@@ -37,14 +38,20 @@ def files(root: Path) -> Iterator[str]:
         yield from (f"{directory}/{name}" for name in (*folders, *names))
 
 
-def refusal(name: str, data_dir: Path, root: Path) -> str:
-    """The line that loading ends with, after a check that it is one and nothing was written."""
-    before = sorted(files(root))
-    with pytest.raises(MemregError) as error:
-        load(name, data_dir)
-    assert sorted(files(root)) == before
-    assert "\n" not in str(error.value)
-    return str(error.value)
+@pytest.fixture
+def refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refusal:
+    """The line that training on a data set ends with, after a check that nothing was written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+
+    def refused(name: str, data_dir: Path) -> str:
+        before = sorted(files(tmp_path))
+        words = ("--dataset", name, "--model", "vgg3-w8", "--data-dir", str(data_dir))
+        said = bad_input(monkeypatch, capsys, train, *words)
+        assert sorted(files(tmp_path)) == before
+        return said
+
+    return refused
 
 
 @pytest.mark.parametrize(
@@ -57,8 +64,8 @@ def refusal(name: str, data_dir: Path, root: Path) -> str:
         ("tiny_imagenet", "tiny-imagenet-200"),
     ],
 )
-def test_nothing_there_and_no_network(tmp_path: Path, name: str, folder: str) -> None:
-    said = refusal(name, tmp_path / "not" / "made", tmp_path)
+def test_nothing_there_and_no_network(tmp_path: Path, refusal: Refusal, name: str, folder: str) -> None:
+    said = refusal(name, tmp_path / "not" / "made")
     assert f"there is no {tmp_path / 'not' / 'made' / folder}" in said
     assert "Name or service not known" in said
     assert "http" in said.partition("):")[2]
@@ -74,9 +81,9 @@ def test_nothing_there_and_no_network(tmp_path: Path, name: str, folder: str) ->
         ("tiny_imagenet", "tiny-imagenet-200"),
     ],
 )
-def test_an_empty_directory(tmp_path: Path, name: str, folder: str) -> None:
+def test_an_empty_directory(tmp_path: Path, refusal: Refusal, name: str, folder: str) -> None:
     (tmp_path / folder).mkdir(parents=True)
-    assert str(tmp_path / folder) in refusal(name, tmp_path, tmp_path)
+    assert str(tmp_path / folder) in refusal(name, tmp_path)
 
 
 def cut(path: Path) -> None:
@@ -98,10 +105,12 @@ def change(path: Path) -> None:
         (lambda d: (d / "test").unlink(), "cifar-100-python/test: unpack https://www.cs.toronto"),
     ],
 )
-def test_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Damage, said: str) -> None:
+def test_cifar(
+    tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch, damage: Damage, said: str
+) -> None:
     write_cifar100(tmp_path, monkeypatch)
     damage(tmp_path / "cifar-100-python")
-    assert said in refusal("cifar100", tmp_path, tmp_path)
+    assert said in refusal("cifar100", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -118,25 +127,27 @@ def test_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Damage, 
         ),
     ],
 )
-def test_mnist(tmp_path: Path, damage: Damage, said: str) -> None:
+def test_mnist(tmp_path: Path, refusal: Refusal, damage: Damage, said: str) -> None:
     write_mnist(tmp_path, "mnist")
     damage(tmp_path / "MNIST" / "raw")
-    assert said in refusal("mnist", tmp_path, tmp_path)
+    assert said in refusal("mnist", tmp_path)
 
 
-def test_mnist_labels_out_of_range(tmp_path: Path) -> None:
+def test_mnist_labels_out_of_range(tmp_path: Path, refusal: Refusal) -> None:
     write_mnist(tmp_path, "mnist")
     labels = tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
     labels.write_bytes(labels.read_bytes()[:-1] + bytes([99]))
-    said = refusal("mnist", tmp_path, tmp_path)
+    said = refusal("mnist", tmp_path)
     assert "test labels go from 0 to 99: they must go from 0 to 9" in said
 
 
-def test_mnist_gz_that_does_not_unpack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mnist_gz_that_does_not_unpack(
+    tmp_path: Path, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_mnist(tmp_path, "mnist", zipped=True)
     monkeypatch.setattr("torchvision.datasets.MNIST.resources", [])
     cut(tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte.gz")
-    assert "cannot unpack" in refusal("mnist", tmp_path, tmp_path)
+    assert "cannot unpack" in refusal("mnist", tmp_path)
 
 
 def save(path: Path, side: int) -> None:
@@ -175,9 +186,9 @@ def save(path: Path, side: int) -> None:
         ),
     ],
 )
-def test_tiny_imagenet(tmp_path: Path, damage: Damage, said: str) -> None:
+def test_tiny_imagenet(tmp_path: Path, refusal: Refusal, damage: Damage, said: str) -> None:
     damage(write_tiny_imagenet(tmp_path))
-    assert said in refusal("tiny_imagenet", tmp_path, tmp_path)
+    assert said in refusal("tiny_imagenet", tmp_path)
 
 
 def cut_line(path: Path) -> None:
@@ -209,10 +220,10 @@ def empty(folder: Path) -> None:
         (lambda d: (d / "train" / "bee" / "0.png").write_text("no"), "cannot decode"),
     ],
 )
-def test_folder(tmp_path: Path, damage: Damage, said: str) -> None:
+def test_folder(tmp_path: Path, refusal: Refusal, damage: Damage, said: str) -> None:
     root = write_folder(tmp_path / "set")
     damage(root)
-    assert said in refusal(f"folder:{root}", tmp_path, tmp_path)
+    assert said in refusal(f"folder:{root}", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -241,33 +252,33 @@ def test_folder(tmp_path: Path, damage: Damage, said: str) -> None:
         ({"flip": np.array([1, 2])}, "flip must be true or false, not [1, 2]"),
     ],
 )
-def test_npz(tmp_path: Path, change: dict[str, np.ndarray | None], said: str) -> None:
+def test_npz(tmp_path: Path, refusal: Refusal, change: dict[str, np.ndarray | None], said: str) -> None:
     path = tmp_path / "set.npz"
     content = {**arrays(), **change}
     np.savez(path, **{key: value for key, value in content.items() if value is not None})
-    assert said in refusal(f"npz:{path}", tmp_path, tmp_path)
+    assert said in refusal(f"npz:{path}", tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x80\x02}q\x00."], ids=["empty", "text", "pickle"])
-def test_npz_that_is_none(tmp_path: Path, content: bytes) -> None:
+def test_npz_that_is_none(tmp_path: Path, refusal: Refusal, content: bytes) -> None:
     path = tmp_path / "set.npz"
     path.write_bytes(content)
-    assert f"npz:{path}: " in refusal(f"npz:{path}", tmp_path, tmp_path)
+    assert f"npz:{path}: " in refusal(f"npz:{path}", tmp_path)
 
 
 @pytest.mark.parametrize("damage", [cut, change, lambda p: p.write_bytes(p.read_bytes()[:200])])
-def test_npz_damaged(tmp_path: Path, damage: Damage) -> None:
+def test_npz_damaged(tmp_path: Path, refusal: Refusal, damage: Damage) -> None:
     path = tmp_path / "set.npz"
     np.savez_compressed(path, **arrays(n=600))
     damage(path)
-    assert f"npz:{path}: " in refusal(f"npz:{path}", tmp_path, tmp_path)
+    assert f"npz:{path}: " in refusal(f"npz:{path}", tmp_path)
 
 
-def test_npz_that_is_not_there(tmp_path: Path) -> None:
-    said = refusal(f"npz:{tmp_path}/none.npz", tmp_path, tmp_path)
+def test_npz_that_is_not_there(tmp_path: Path, refusal: Refusal) -> None:
+    said = refusal(f"npz:{tmp_path}/none.npz", tmp_path)
     assert f"there is no file {tmp_path}/none.npz" in said
 
 
-def test_a_single_array(tmp_path: Path) -> None:
+def test_a_single_array(tmp_path: Path, refusal: Refusal) -> None:
     np.save(tmp_path / "set.npy", np.zeros(3))
-    refusal(f"npz:{tmp_path}/set.npy", tmp_path, tmp_path)
+    refusal(f"npz:{tmp_path}/set.npy", tmp_path)

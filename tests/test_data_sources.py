@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from small_sets import (
     arrays,
@@ -120,6 +121,15 @@ def refused():
 def nothing():
     return None
 
+def inverted():
+    np.savez("set.npz", **mapping())
+    base = load("npz:set.npz")
+    return replace(base, train_images=255 - base.train_images)
+
+def mirrored():
+    content = mapping()
+    return {**content, "train_images": content["train_images"][:, :, ::-1]}
+
 def odd_groups():
     return replace(load("digits"), groups=np.zeros(5, int))
 """
@@ -161,6 +171,33 @@ def test_a_function_that_does_not_deliver(users_module: str, function: str, said
         load(f"{users_module}:{function}")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_what_a_function_makes_of_a_set_that_was_cached_is_another(users_module: str, tmp_path: Path) -> None:
+    changed = load(f"{users_module}:inverted")
+    base = load(f"npz:{tmp_path}/set.npz")
+    assert base.known_digests != (None, None)
+    assert np.array_equal(changed.train_images, 255 - base.train_images)
+    assert changed.fingerprint != base.fingerprint
+
+
+def test_images_in_reverse(users_module: str) -> None:
+    assert torch.from_numpy(load(f"{users_module}:mirrored").train_images).shape == (6, 8, 8, 3)
+
+
+def test_pixels_of_16_bits_are_refused(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "set")
+    ramp = np.linspace(0, 65535, 90, dtype=np.uint16).reshape(9, 10)
+    for path in root.rglob("*.png"):
+        Image.fromarray(ramp).save(path)
+    with pytest.raises(MemregError, match=r"\.png has more than 8 bits a pixel \(mode I;16\): convert it"):
+        load(f"folder:{root}")
+
+
+@pytest.mark.parametrize("name", ["npz:", "folder:"])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(MemregError, match="File name too long"):
+        load(name + 300 * "x")
 
 
 def test_a_module_that_is_not_there() -> None:

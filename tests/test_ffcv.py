@@ -2,16 +2,23 @@
 
 import importlib.util
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from studies import TINY, same_bits, uri
 
-from memreg.data import augmentation, load
-from memreg.data.batches import batches
+from memreg.data import Dataset, augmentation, load
+from memreg.data.batches import batches, scale
+from memreg.data.sharing import mapped_file
 from memreg.errors import MemregError
 from memreg.recipe import Recipe
-from memreg.training import batch_order, train_member
+from memreg.registry import Registry
+from memreg.training import batch_order, fit, new_model, train_member
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,6 +59,47 @@ def test_networks_are_those_of_the_memory_loader(dataset, strength):
     a, b = (train_member(recipe, dataset, included, 1, loader=loader) for loader in ("memory", "ffcv"))
     assert (a.p_label == b.p_label).all()
     assert (a.predicted == b.predicted).all()
+
+
+def test_weights_after_an_epoch_of_the_whole_set_are_those_of_the_memory_loader(cifar10_dir):
+    from memreg.data.beton import beton
+
+    torch.set_num_threads(2)
+    dataset = load("cifar10", cifar10_dir)
+    recipe = Recipe(model="vgg6-w16", epochs=1, batch_size=512, learning_rate=0.1, augmentation=0)
+    order = batch_order(torch.arange(50_000), 98, 512, torch.Generator().manual_seed(0))
+    weights = []
+    for loader in ("memory", "ffcv"):
+        torch.manual_seed(0)
+        model = new_model(recipe, dataset, torch.device("cpu"))
+        fit(model, recipe, dataset, order, None, {}, loader)
+        weights.append(model.state_dict())
+    assert beton(dataset).parent == mapped_file(dataset.train_images).parent
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_images_that_have_changed_under_the_same_name_are_read_anew(tmp_path):
+    path, device = tmp_path / "images.npy", torch.device("cpu")
+    labels = np.arange(64) % 2
+    for value in (10, 200):
+        np.save(path, np.full((64, 8, 8, 1), value, np.uint8))
+        images = np.load(path, mmap_mode="r")
+        dataset = Dataset("x", images, labels, images, labels, 2, False)
+        ((x, _),) = batches(dataset, torch.arange(64)[None], None, device, "ffcv")
+        assert torch.equal(x, scale(torch.from_numpy(np.array(images))))
+
+
+def test_members_of_a_study_are_those_of_the_memory_loader(tmp_path, monkeypatch, done):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "cells": TINY["cells"][:1]}))
+    command = [sys.executable, "-m", "entrypoints.corr_grid", "--grid", "tiny.yaml", "--loader", "ffcv"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    (cell,) = Registry(uri(tmp_path)).cells()["cell"]
+    same_bits(Registry(uri(tmp_path)).predictions(cell), Registry(uri(done[0])).predictions(cell))
+    assert process.stderr == ""
 
 
 def test_a_reader_that_fails_is_an_error_and_no_hang(monkeypatch):

@@ -54,7 +54,7 @@ def checked(dataset: Dataset) -> Dataset:
             labels[key] = _labels(name, key, value)
             if len(labels[key]) != rows:
                 raise MemregError(f"{name}: {key} has {len(labels[key])} rows: there must be {rows}")
-    return replace(dataset, **images, **labels)
+    return replace(dataset, **images, **labels, known_digests=(None, None))  # of whatever it was made from
 
 
 def check_labels(
@@ -83,6 +83,8 @@ def _images(name: str, key: str, value: Any) -> NDArray[np.uint8]:
             f"{name}: {key} is {array.dtype} of shape {array.shape}: it must be uint8 of shape "
             f"[n, height, width] or [n, height, width, channels]"
         )
+    if any(stride < 0 for stride in array.strides):  # torch has no such tensors
+        array = np.ascontiguousarray(array)
     return array if array.ndim == 4 else array[..., None]
 
 

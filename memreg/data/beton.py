@@ -25,8 +25,8 @@ def beton(dataset: Dataset) -> Path:
     ends. Written, by one process at a time, where it is not there or not whole. Raises `MemregError`
     where it cannot be written.
     """
-    source = mapped_file(dataset.train_images)
-    path = source.with_suffix(".beton") if source else _temporary() / f"{dataset.digests[0]}.beton"
+    source, name = mapped_file(dataset.train_images), f"{dataset.digests[0][:16]}.beton"
+    path = source.with_name(f"{source.stem}-{name}") if source else _temporary() / name
     try:
         with locked(path.parent):
             if not _is_whole(path, dataset):

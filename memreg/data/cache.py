@@ -19,7 +19,7 @@ import numpy as np
 
 from memreg.data.arrays import check_labels
 from memreg.data.dataset import Dataset, digest_header
-from memreg.data.sharing import HANDLE, open_shared, write_handle
+from memreg.data.sharing import HANDLE, check_digests, open_shared, write_handle
 from memreg.data.source import Decoded, Source, Split
 from memreg.errors import MemregError
 from memreg.files import sync
@@ -29,8 +29,10 @@ FORMAT = 1  # of the files below: raise it when they change
 log = logging.getLogger(__name__)
 
 
-def cached(source: Source) -> Dataset:
+def cached(source: Source, verify: bool = False) -> Dataset:
     """The source's data set, from its cache; decoded into it when not there or no longer current.
+
+    verify: also when its images are no longer those that were decoded. Reads them all: 1 GB takes a second.
 
     Where the sources' directory cannot be written to, the cache is the user's own: `memreg` in
     $XDG_CACHE_HOME or ~/.cache. Damaged sources raise `MemregError` and leave nothing behind.
@@ -38,11 +40,11 @@ def cached(source: Source) -> Dataset:
     folder = f"{_label(source)}-{_key(source)}"
     roots = [source.directory / "memreg-cache", _user_cache(source.directory)]
     for root in roots:
-        if (dataset := _open(root / folder)) is not None:
+        if (dataset := _open(root / folder, verify)) is not None:
             return replace(dataset, name=source.name)
     for root in roots:
         try:
-            return replace(_decode_into(root, folder, source), name=source.name)
+            return replace(_decode_into(root, folder, source, verify), name=source.name)
         except OSError as error:
             log.info("no cache in %s: %s", root, error)
             reason = error
@@ -88,10 +90,10 @@ def _is_open_as(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _decode_into(root: Path, folder: str, source: Source) -> Dataset:
+def _decode_into(root: Path, folder: str, source: Source, verify: bool) -> Dataset:
     """Raises `OSError` where root cannot be written to."""
     with locked(root):
-        if (dataset := _open(root / folder)) is not None:
+        if (dataset := _open(root / folder, verify)) is not None:
             return dataset
         for path in root.iterdir():
             if re.fullmatch(re.escape(_label(source)) + r"-[0-9a-f]{16}(\.part)?", path.name):
@@ -169,12 +171,15 @@ def _reading(source: Source) -> Iterator[None]:
         raise MemregError(f"{source.name}: cannot read its files: {error}") from error
 
 
-def _open(directory: Path) -> Dataset | None:
+def _open(directory: Path, verify: bool) -> Dataset | None:
     """The data set cached here; None if there is none, or something has happened to it."""
     try:
         if not (directory / HANDLE).exists():
             return None
-        return open_shared(directory / HANDLE)
+        dataset = open_shared(directory / HANDLE)
+        if verify:
+            check_digests(dataset)
+        return dataset
     except (MemregError, PermissionError) as error:
         log.warning("cache not used: %s", error)
         return None

@@ -21,19 +21,25 @@ FUNCTION = re.compile(r"(?!folder:|npz:)[\w.]+:\w+")
 NAMED = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "tiny_imagenet")
 
 
-def load(name: str, data_dir: Path | None = None) -> Dataset:
+def load(name: str, data_dir: Path | None = None, verify: bool = False) -> Dataset:
     """The data set of this name (grammar: `memreg.data.name`).
 
     Files of the named sets are looked for in `data_dir`, else in $MEMREG_DATA_DIR, else in ./data,
-    and downloaded when not there. Raises `MemregError` for a name that means nothing, a value out
-    of range, and data that is missing or damaged.
+    and downloaded when not there. With `verify`, what was decoded earlier is compared with its digests: a
+    study does so before it trains. Raises `MemregError` for a name that means nothing, a value out of range,
+    and data that is missing or damaged.
     """
     base, options = parse(name)
     directory = data_dir or Path(os.environ.get("MEMREG_DATA_DIR") or "data")
-    return derive(_base(base, directory.expanduser()), options)
+    try:
+        return derive(_base(base, directory.expanduser(), verify), options)
+    except OSError as error:
+        raise MemregError(f"data set {name}: {error.strerror or error}") from error
 
 
-def load_stored(name: str, data_dir: Path | None = None, named: str | None = None) -> Dataset:
+def load_stored(
+    name: str, data_dir: Path | None = None, named: str | None = None, verify: bool = False
+) -> Dataset:
     """The data set of a name that a registry gives, canonical.
 
     `package.module:function` is code, and runs only if the user names it too: else `MemregError`.
@@ -45,23 +51,23 @@ def load_stored(name: str, data_dir: Path | None = None, named: str | None = Non
             f"data set {name} is code, which never runs because a registry says so: if you know it, name it "
             f"yourself, by dataset={name}"
         )
-    return load(name, data_dir)
+    return load(name, data_dir, verify)
 
 
-def _base(base: str, data_dir: Path) -> Dataset:
+def _base(base: str, data_dir: Path, verify: bool) -> Dataset:
     match base.partition(":"):
         case "digits", "", "":
             return digits()
         case "cifar10" | "cifar100", "", "":
-            return cached(cifar(base, data_dir))
+            return cached(cifar(base, data_dir), verify)
         case "mnist" | "fashion_mnist", "", "":
-            return cached(mnist(base, data_dir))
+            return cached(mnist(base, data_dir), verify)
         case "tiny_imagenet", "", "":
-            return cached(tiny_imagenet(data_dir))
+            return cached(tiny_imagenet(data_dir), verify)
         case "folder", ":", path if path:
-            return cached(folder(Path(path)))
+            return cached(folder(Path(path)), verify)
         case "npz", ":", path if path:
-            return cached(npz(Path(path)))
+            return cached(npz(Path(path)), verify)
     if FUNCTION.fullmatch(base):
         return from_function(base)
     if "+" in base and base.partition("+")[0] in NAMED:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memreg.data.dataset import Dataset
+from memreg.data.dataset import Dataset, array_digest
 from memreg.errors import MemregError
 
 HANDLE = "dataset.json"
@@ -74,6 +74,12 @@ def open_shared(handle: Path) -> Dataset:
     except Exception as error:  # the parser of .npy headers raises of every kind
         why = " ".join(str(error).split())
         raise MemregError(f"shared data set {handle} is missing or damaged: {why}") from error
+
+
+def check_digests(dataset: Dataset) -> None:
+    """Raise `MemregError` where the images are not those of the digests that it was opened with."""
+    if (array_digest(dataset.train_images), array_digest(dataset.test_images)) != dataset.known_digests:
+        raise MemregError(f"the images of {dataset.name} are not those that were stored")
 
 
 def _open(path: Path) -> NDArray[np.generic]:

@@ -78,6 +78,9 @@ def picture(name: str, path: str) -> NDArray[np.uint8]:
 
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            mode, rgb = image.mode, np.asarray(image.convert("RGB"))
     except Exception as error:  # PIL's decoders raise of every kind
         raise MemregError(f"{name}: cannot decode {path}: get this file anew") from error
+    if mode.startswith(("I", "F")):
+        raise MemregError(f"{name}: {path} has more than 8 bits a pixel (mode {mode}): convert it to 8 first")
+    return rgb

@@ -1,4 +1,4 @@
-"""In place of a data set that is not there: its shape, to time training on."""
+"""In place of a named data set: its shape, to time training on."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -24,6 +24,7 @@ def start(handles: dict[str, Path], device: str, threads: int, loader: str) -> N
     """Prepare this process: handles are those of `memreg.data.sharing`, by data-set fingerprint."""
     global _device, _loader
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver alone answers Ctrl-C
+    multiprocessing.set_start_method("fork", force=True)  # semaphores that no kill can leak
     threading.Thread(target=_die_with_driver, daemon=True).start()
     torch.set_num_threads(threads)
     _device, _loader = device, loader
