@@ -71,6 +71,8 @@ def train(cells: Sequence[CellTraining], engine: Engine, resources: Resources, r
                 _finish(c, reporter)
                 del unfinished[job.cell.hash]
             interruption.check()
+        if unfinished:
+            raise RuntimeError(f"{engine} has ended without {sum(left.values())} members")
     except BaseException as error:
         give_back(unfinished.values(), error)
         raise

@@ -1,10 +1,10 @@
 """The local engine: one process per core, one torch thread each."""
 
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
 from pathlib import Path
 
 from memreg.data.dataset import Dataset
@@ -33,8 +33,7 @@ def run_local(
     Data sets are memory-mapped by every worker, so they exist once. A worker that is killed is replaced, and
     what it was training is trained again.
     """
-    waiting = iter(jobs)
-    retry: list[Job] = []
+    waiting = deque(jobs)
     deaths: dict[Job, int] = {}
     with tempfile.TemporaryDirectory(prefix="memreg-") as directory:
         handles = {
@@ -48,10 +47,10 @@ def run_local(
             running: dict[Future[Prediction], Job] = {}
             try:
                 while True:
-                    room = workers * AHEAD - len(running)
-                    for job in _take(retry, waiting, room):
+                    while waiting and len(running) < workers * AHEAD:
                         with server.without_main():
-                            running[pool.submit(worker.work, job)] = job
+                            running[pool.submit(worker.work, waiting[0])] = waiting[0]
+                        waiting.popleft()
                     if not running:
                         return
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -59,8 +58,8 @@ def run_local(
                         prediction = future.result()
                         yield running.pop(future), prediction
             except BrokenProcessPool:
-                retry = list(running.values())
-                for job in retry:
+                waiting.extendleft(reversed(running.values()))
+                for job in running.values():
                     deaths[job] = deaths.get(job, 0) + 1
                     if deaths[job] == ATTEMPTS:
                         raise MemregError(
@@ -70,13 +69,6 @@ def run_local(
                         ) from None
             finally:
                 _stop(pool)
-
-
-def _take(retry: list[Job], waiting: Iterator[Job], room: int) -> Iterator[Job]:
-    while retry and room > 0:
-        room -= 1
-        yield retry.pop(0)
-    yield from islice(waiting, max(0, room))
 
 
 def _pool(

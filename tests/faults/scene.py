@@ -73,6 +73,8 @@ class Scene:
             process.wait(timeout=PATIENCE)
             self.survey()
             if process.returncode == 0:
+                cells = Registry(self.uri).cells("tiny")
+                assert (cells["members"] + cells["diverged"]).tolist() == [MEMBERS] * len(GRID["cells"])
                 return
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
