@@ -146,7 +146,7 @@ def ours(directory: Path, members: int, n_train: int) -> dict[str, float]:
     included, correct = matrices(members, n_train)
     strong_pairs(included[:, :512], correct, 0.15)
     start = time.perf_counter()
-    pairs = strong_pairs(included, correct, 0.15)
+    pairs = strong_pairs(included, correct, 0.15).table
     return {"seconds": time.perf_counter() - start, "pairs": len(pairs)}
 
 

@@ -98,7 +98,8 @@ def run_leave_one_out(
         writer = opened.writer(without)
         scores = truth_scores(opened.registry, without.hash)
         writer.artifacts.put(scores_name("leave_one_out"), scores.to_parquet)
-        writer.log(tags={"memreg.targets": chosen})
+        known = opened.registry.cell_run(without.hash).data.tags.get("memreg.targets", chosen).split("; ")
+        writer.log(tags={"memreg.targets": "; ".join(dict.fromkeys([*known, chosen]))})
         rows = scores.iloc[list(design.targets)]
         truth = Truth(
             opened.run.run_id,

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
+from statsmodels.stats.proportion import proportion_confint
 
-from memreg.estimators.approximation import by_size, compare, mean_interval
+from memreg.estimators.approximation import by_size, compare, mean_interval, share_interval
 from memreg.estimators.counts import Counts
 from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.outliers import spp_by_error, spp_sums
@@ -72,6 +74,27 @@ def test_a_mean_interval_covers():
     inside = [low < 1 < high for low, high in (mean_interval(rng.normal(1, 2, 12)) for _ in range(4000))]
     assert 0.94 < np.mean(inside) < 0.96
     assert np.isnan(mean_interval(np.array([1.0]))).all()
+
+
+def test_intervals_of_targets_that_come_in_groups_cover():
+    """Thirty groups of three errors that are nearly the same, whose mean is 1, and positive in 84 % of cases."""
+    rng, group = np.random.default_rng(0), np.repeat(np.arange(30), 3)
+    means, alone, shares = [], [], []
+    for _ in range(2000):
+        error = rng.normal(1, 1, 30)[group] + rng.normal(0, 0.1, 90)
+        means.append(mean_interval(error, group))
+        alone.append(mean_interval(error))
+        shares.append(share_interval(error > 0, group))
+    covers = [
+        np.mean([low < true < high for low, high in found])
+        for found, true in ((means, 1), (alone, 1), (shares, norm.cdf(1 / np.sqrt(1.01))))
+    ]
+    assert 0.93 < covers[0] < 0.97
+    assert covers[1] < 0.8
+    assert 0.93 < covers[2] < 0.98
+    assert share_interval(error > 0, np.arange(90)) == pytest.approx(
+        proportion_confint((error > 0).sum(), 90, method="wilson"), abs=1e-3
+    )
 
 
 def test_errors_by_size_are_means_of_group_means():

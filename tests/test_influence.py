@@ -30,7 +30,9 @@ def by_definition(included, correct):
     return (a.T @ b) / inside - ((1 - a).T @ b) / outside
 
 
-@pytest.mark.parametrize("shape", [(4, 3, 5), (1001, 37, 129), (4000, 256, 300)])
+@pytest.mark.parametrize(
+    "shape", [(4, 3, 5), (2, 1, 1), (50, 1, 7), (1, 5, 1), (1001, 37, 129), (4000, 256, 300)]
+)
 @pytest.mark.parametrize("density", [0.0, 0.3, 0.95, 1.0])
 def test_products_of_masks_equal_those_of_float64(kernel, shape, density):
     k, m, n = shape
@@ -53,7 +55,8 @@ def test_blocks_are_the_definition(kernel):
 def test_strong_pairs_are_all_pairs_above_the_threshold_strongest_first():
     included, correct = drawn(400, 60, 200)
     influence = by_definition(included, correct)
-    table = strong_pairs(included, correct, 0.15)
+    found = strong_pairs(included, correct, 0.15)
+    table = found.table
     assert len(table) == (influence >= 0.15).sum() > 15
     assert np.allclose(table["influence"], influence[table["train"], table["test"]])
     assert table["influence"].is_monotonic_decreasing
@@ -70,15 +73,21 @@ def test_strong_pairs_are_all_pairs_above_the_threshold_strongest_first():
 
 def test_the_table_keeps_the_strongest(monkeypatch):
     included, correct = drawn(200, 2 * ROWS, 100)
-    everything = strong_pairs(included, correct, 0.05)
-    few = strong_pairs(included, correct, 0.05, limit=50)
-    assert len(everything) > 200
-    assert few.equals(everything.head(50))
+    influence = by_definition(included, correct)
+    everything = strong_pairs(included, correct, 0.053)
+    few = strong_pairs(included, correct, 0.053, limit=50)
+    assert len(everything.table) > 200
+    assert few.table.equals(everything.table.head(50))
+    for found in (everything, few):
+        assert found.above == (influence >= 0.053).sum()
+        assert found.below == (influence <= -0.053).sum()
+        assert found.train == (influence >= 0.053).any(1).sum()
+        assert found.test == (influence >= 0.053).any(0).sum()
 
 
 def test_no_pair_is_an_empty_table():
     included, correct = drawn(100, 10, 10)
-    assert len(strong_pairs(included, correct, 0.99)) == 0
+    assert len(strong_pairs(included, correct, 0.99).table) == 0
 
 
 def test_the_histogram_counts_every_pair_once():

@@ -236,6 +236,16 @@ def test_a_lease_ends_with_its_driver(two):
 
 
 @pytest.mark.parametrize("store_uri", ["sqlite"], indirect=True)
+def test_a_cell_that_was_never_complete_is_not_read(two):
+    registry = Registry()
+    for read in (registry.scores, registry.cell, registry.predictions, registry.cell_run):
+        with pytest.raises(
+            MemregError, match="is not complete: the command of study 's0' trains the members"
+        ):
+            read(CELLS[0].hash)
+
+
+@pytest.mark.parametrize("store_uri", ["sqlite"], indirect=True)
 def test_who_has_been_taken_over_from_says_so_and_leaves_the_other_alone(two):
     client, first, second, run_id, _ = two
     first.check(run_id)

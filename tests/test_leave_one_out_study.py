@@ -2,19 +2,21 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from studies import PLANTED, PLANTED_RECIPE, refused, uri
+from studies import PLANTED, PLANTED_RECIPE, program, refused, uri
 
 from analysis.approximation_error import approximation
 from analysis.influence import influence
 from analysis.memorization import memorization
 from entrypoints.leave_one_out import leave_one_out
 from entrypoints.train import train
+from memreg.errors import MemregError
 from memreg.registry import Registry
 
 
@@ -161,6 +163,47 @@ def test_targets_chosen_by_score_are_estimated_on_the_other_half(tool):
     newest = registry.cells("top").query("design == 'leave_one_out'")["cell"].iloc[0]
     out = do(approximation, "--subset-cell", cell, "--loo-cell", newest)
     assert out.strip().startswith("subsets r = 0.7, second half against leave-one-out on 3 targets")
+    chosen = registry.cell(newest).design.targets
+    loo(do, cell, chosen, "--members", "2", "--study", "again")
+    do(memorization, "--cell", cell, "--estimator", "peers")
+    out = do(approximation, "--subset-cell", f"{cell}:peers", "--loo-cell", newest)
+    assert out.strip().startswith("subsets r = 0.7, second half against leave-one-out on 3 targets")
+    assert "subsets r = 0.7, peers (its members chose the targets): mean absolute error" in out
+
+
+def test_two_cells_of_one_kind_are_told_apart(tool):
+    cell, do = tool
+    loo(do, cell, [0, 5, 201, 230])
+    do(train, "--dataset", PLANTED, *fields(), "--members", "20", "--design-seed", "7", "--study", "seven")
+    other = Registry().cells("seven")["cell"][0]
+    words = ("--subset-cell", f"{cell},{other}", "--loo-cell", loo_cell(Registry(), 201))
+    assert f"subsets r = 0.7, {other[:8]}: mean absolute error" in do(approximation, *words)
+
+
+def test_estimates_without_a_score_are_refused(tool, planted, monkeypatch, capsys):
+    cell, do = tool
+    loo(do, cell, [0, 5, 201, 230])
+    (everything,) = cells_of(Registry(), "all")["cell"]
+    words = ["--subset-cell", everything, "--loo-cell", loo_cell(Registry(), 201)]
+    refused(planted, monkeypatch, capsys, approximation, words, "has no score for any target")
+
+
+def test_scores_of_fewer_members_than_the_cell_has_now_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    do = partial(program, monkeypatch, capsys)
+    words = ("--dataset", "digits+subset=200", *fields(), "--study", "grows")
+    do(train, *words, "--members", "20")
+    cell = Registry().cells("grows")["cell"][0]
+    do(memorization, "--cell", cell, "--estimator", "gaussian")
+    assert Registry().scores(cell, "gaussian")["included_accuracy"].notna().all()
+    do(train, *words, "--members", "24")
+    with pytest.raises(
+        MemregError, match=r"from 20 members of cell .*, which has 24 now: .*estimator=gaussian"
+    ):
+        Registry().scores(cell, "gaussian")
+    do(memorization, "--cell", cell, "--estimator", "gaussian")
+    assert len(Registry().scores(cell, "gaussian")) == 200
 
 
 def test_better_scores_are_kept_beside_the_plain_ones(tool):

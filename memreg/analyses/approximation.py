@@ -21,6 +21,8 @@ from memreg.registry import Registry, RunWriter
 
 NAMED = (0.25, 0.45)
 """The paper's thresholds."""
+CHOSEN = " (its members chose the targets)"
+"""In the name of an estimate that selection favours: what is chosen for a high estimate has one too high."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,14 @@ def approximation_error(registry: Registry, subset_cells: str, loo_cell: str) ->
     """Compare estimates with leave-one-out, on the targets of a leave-out cell.
 
     subset_cells: `CELL[:ESTIMATOR],...`, estimators as `Registry.scores` knows them. The first cell's
-    estimate is also given for each half of its members; where the targets were chosen by its first half,
-    the headline is the second half's.
+    estimate is also given for each half of its members. Where the targets were chosen by its first half, the
+    headline is the second half's, and the names of estimates from all members say so.
     """
     run = registry.cell_run(loo_cell)
     what = registry.cell(run.info.run_id)
     targets = list(leave_out_design(what).targets)
-    cells, estimates = [], []
+    cells: list[Cell] = []
+    estimates: list[Estimate] = []
     for text in subset_cells.split(","):
         name, _, estimator = text.strip().partition(":")
         cell = registry.cell(name)
@@ -113,17 +116,25 @@ def approximation_error(registry: Registry, subset_cells: str, loo_cell: str) ->
                 f"cell {name} differs from cell {loo_cell} in its data set or recipe: their scores cannot "
                 "be compared"
             )
+        chosen = cell.hash[:12] in run.data.tags.get("memreg.targets", "")
+        own = _name(cell, estimator)
+        if own in {e.name for e in estimates}:
+            own = f"{own}, {cell.hash[:8]}"
+        whole = Estimate(own + CHOSEN * chosen, registry.scores(name, estimator or None))
+        halves = _halves(registry, cell) if not cells and (chosen or not estimator) else []
+        estimates += [halves[1], whole, halves[0]] if chosen and halves else [whole, *halves]
         cells.append(cell)
-        estimates.append(Estimate(_name(cell, estimator), registry.scores(name, estimator or None)))
-        if len(cells) == 1 and not estimator:
-            halves = _halves(registry, cell)
-            chosen = cell.hash[:12] in run.data.tags.get("memreg.targets", "")
-            estimates = [halves[1], *estimates, halves[0]] if chosen else [*estimates, *halves]
     truth = truth_scores(registry, what.hash).iloc[targets]
-    comparisons = {e.name: compare(e.scores.iloc[targets], truth) for e in estimates}
-    if len(comparisons) < len(estimates):
-        raise MemregError(f"subset_cell={subset_cells} names the same estimate twice")
     planted = _planted(registry.examples(loo_cell))
+    groups = None if planted is None else _groups(*(column[targets] for column in planted))
+    comparisons = {}
+    for e in estimates:
+        if e.name in comparisons:
+            raise MemregError(f"subset_cell={subset_cells} names the same estimate twice")
+        scores = e.scores.iloc[targets]
+        if not (scores["score"].notna() & truth["score"].notna()).any():
+            raise MemregError(f"{e.name} has no score for any target of cell {loo_cell}")
+        comparisons[e.name] = compare(scores, truth, groups)
     sizes = [] if planted is None else [_by_size(e, truth, *planted) for e in estimates]
     spp = _spp(registry, cells[0].hash, np.array(targets))
     error = (estimates[0].scores["score"].iloc[targets] - truth["score"]).to_numpy()
@@ -195,6 +206,12 @@ def _planted(examples: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int6
     group = examples.loc[examples["split"] == "train", "group"].to_numpy()
     sizes = np.bincount(group[group >= 0])
     return group, np.where(group >= 0, sizes[group], 0)
+
+
+def _groups(group: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each sub-population, and one for each ordinary example."""
+    numbers: NDArray[np.int64] = np.where(size > 0, group, -1 - np.arange(len(group)))
+    return numbers
 
 
 def _by_size(

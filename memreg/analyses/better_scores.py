@@ -22,7 +22,7 @@ from memreg.estimators.gaussian import confidence, normal_scores
 from memreg.estimators.peers import peer_conditioned
 from memreg.prediction import diverged
 from memreg.registry import Registry
-from memreg.registry.reader import labels
+from memreg.registry.reader import MEMBERS, labels
 
 
 def peer_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def extrapolated_scores(registry: Registry, cell: str, neighbours: str | None = 
         raise MemregError(
             f"cell {cell} is of design {own.design.kind}: extrapolation takes subsets or spread"
         )
-    counts = {}
+    counts, members = {}, {}
     for other in registry.cells().query("dataset == @own.dataset and design == @own.design.kind")["cell"]:
         what = registry.cell(other)
         design = what.design
@@ -62,13 +62,16 @@ def extrapolated_scores(registry: Registry, cell: str, neighbours: str | None = 
         if what == own.with_design(own.design.model_copy(update={"r": design.r})):
             shards = registry.shards(other, COLUMNS)
             counts[design.r] = tally_shards(shards, labels(registry.examples(other))).total
+            members[what.hash] = registry.members(what.hash)
     if len(counts) < 2:
         raise MemregError(
             f"cell {cell} has no sibling that differs in r alone: extrapolation takes two values of r and "
             "better four, as 0.5, 0.7, 0.9 and 0.97"
         )
     rs = sorted(counts)
-    return numbered(extrapolate(rs, [counts[r] for r in rs]), labels(registry.examples(cell)))
+    table = numbered(extrapolate(rs, [counts[r] for r in rs]), labels(registry.examples(cell)))
+    table.attrs[MEMBERS] = members
+    return table
 
 
 def gaussian_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
@@ -110,7 +113,11 @@ def scores_by(estimator: str, registry: Registry, cell: str, neighbours: str | N
     """A row per training example: `example`, `label`, `score`, `standard_error`, `low`, `high`, and more."""
     if estimator not in ESTIMATORS:
         raise MemregError(f"unknown estimator '{estimator}': one of {', '.join(ESTIMATORS)}")
-    return ESTIMATORS[estimator](registry, cell, neighbours)
+    table = ESTIMATORS[estimator](registry, cell, neighbours)
+    if MEMBERS not in table.attrs:
+        own = registry.cell(cell).hash
+        table.attrs[MEMBERS] = {own: registry.members(own)}
+    return table
 
 
 def _without_neighbours(estimator: str, neighbours: str | None) -> None:

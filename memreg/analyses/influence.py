@@ -11,7 +11,7 @@ from memreg.analyses.members import read_members
 from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.estimators.counts import Floats
-from memreg.estimators.influence import histogram, strong_pairs
+from memreg.estimators.influence import StrongPairs, histogram, strong_pairs
 from memreg.registry import Registry, RunWriter
 
 THRESHOLD = 0.15
@@ -23,20 +23,21 @@ class Influence:
     cell: Cell
     members: int
     threshold: float
+    strong: StrongPairs
     pairs: pd.DataFrame
-    """As influence.parquet."""
+    """As influence.parquet: the strongest, with their labels."""
     edges: Floats
     count: NDArray[np.int64]
     """Pairs by influence, in bins between `edges`."""
 
     def in_words(self) -> str:
-        negative = int(self.count[self.edges[1:] <= -self.threshold + 1e-9].sum())
+        s = self.strong
+        kept = "" if s.above == len(self.pairs) else f" The strongest {len(self.pairs):,} are listed."
         return (
-            f"{self.cell.recipe.model} on {self.cell.dataset}, {self.members} members: {len(self.pairs):,} "
-            f"of {int(self.count.sum()):,} pairs of a training and a test example have an influence of "
-            f"{self.threshold:g} or more, {self.pairs['train'].nunique():,} training and "
-            f"{self.pairs['test'].nunique():,} test examples among them; {negative:,} pairs have one of "
-            f"-{self.threshold:g} or less."
+            f"{self.cell.recipe.model} on {self.cell.dataset}, {self.members} members: {s.above:,} of "
+            f"{int(self.count.sum()):,} pairs of a training and a test example have an influence of "
+            f"{self.threshold:g} or more, {s.train:,} training and {s.test:,} test examples among them; "
+            f"{s.below:,} pairs have one of -{self.threshold:g} or less.{kept}"
         )
 
 
@@ -47,17 +48,18 @@ def influences(registry: Registry, cell: str, threshold: float = THRESHOLD) -> I
         raise MemregError(
             f"cell {cell} never leaves out some of its examples: influence takes a cell of design subsets"
         )
-    pairs = strong_pairs(members.included, members.correct_test, threshold)
+    strong = strong_pairs(members.included, members.correct_test, threshold)
     edges, count = histogram(members.included, members.correct_test)
     labels = registry.examples(cell)["label"].to_numpy()
+    pairs = strong.table.copy()
     pairs.insert(2, "train_label", labels[pairs["train"]])
     pairs.insert(3, "test_label", labels[len(members.labels) + pairs["test"]])
-    return Influence(what, len(members.included), threshold, pairs, edges, count)
+    return Influence(what, len(members.included), threshold, strong, pairs, edges, count)
 
 
 def log_influence(run: RunWriter, result: Influence) -> None:
     """influence.parquet and figures/influence.png."""
-    run.log(metrics={"members": result.members, "pairs": len(result.pairs)}, note=result.in_words())
+    run.log(metrics={"members": result.members, "pairs": result.strong.above}, note=result.in_words())
     run.artifacts.put("influence.parquet", result.pairs.to_parquet)
     title = f"{result.cell.recipe.model} on {result.cell.dataset}, {result.members} members"
     figure = figures.influence(result.edges, result.count, result.threshold, title)

@@ -12,7 +12,7 @@ from memreg.errors import MemregError
 from memreg.estimators.counts import Counts, Floats, half
 from memreg.estimators.leave_one_out import leave_one_out
 from memreg.registry import Registry
-from memreg.registry.reader import labels
+from memreg.registry.reader import MEMBERS, labels
 
 
 def truth_counts(
@@ -38,7 +38,9 @@ def truth_scores(registry: Registry, cell: str) -> pd.DataFrame:
     what = registry.cell(cell)
     examples = registry.examples(cell)
     train_labels = examples.loc[examples["split"] == "train", "label"].to_numpy()
-    return score_table(truth_counts(registry, what), train_labels)
+    table = score_table(truth_counts(registry, what), train_labels)
+    table.attrs[MEMBERS] = {c.hash: registry.members(c.hash) for c in (what, everything(what))}
+    return table
 
 
 def leave_out_design(cell: Cell) -> LeaveOut:

@@ -75,7 +75,7 @@ def affected(registry: Registry, cell: str, scored: Mapping[float, Mask]) -> dic
         own, test = group[train], group[~train]
         return {t: (test >= 0) & np.isin(test, own[mask]) for t, mask in scored.items()}
     members = read_members(registry, cell)
-    pairs = strong_pairs(members.included, members.correct_test, SUBSTANTIAL)
+    pairs = strong_pairs(members.included, members.correct_test, SUBSTANTIAL).table
     tests = np.arange(members.correct_test.shape[1])
     return {
         t: np.isin(tests, pairs.loc[mask[pairs["train"].to_numpy()], "test"]) for t, mask in scored.items()

@@ -27,19 +27,26 @@ class Comparison:
 
     metrics: dict[str, float]
     """`targets`; `within_0.05` (share of targets), `mean_error` (signed: above 0 is overestimation),
-    `mean_absolute_error`, `largest_error`; the first three with `_low` and `_high` (95 %, over targets),
-    all four with `_noise`: their mean if estimate and truth differed by noise alone. `consistent`: share of
-    targets whose two intervals allow no difference, 0.95 by noise alone."""
+    `mean_absolute_error`, `largest_error`; the first three with `_low` and `_high` (95 %, over targets, or
+    groups of them), all four with `_noise`: their mean if estimate and truth differed by noise alone.
+    `consistent`: share of targets whose two intervals allow no difference, 0.95 by noise alone."""
     thresholds: pd.DataFrame
     """A row per threshold: `marked` and `memorized` (targets with estimate, with truth >= threshold),
     `false_positives` (share of the marked that are not memorized), `false_negatives` (share of the
     memorized that are not marked), both with `_low`, `_high` and `_noise`."""
 
 
-def compare(estimate: pd.DataFrame, truth: pd.DataFrame, seed: int = 0) -> Comparison:
-    """Figures of section 4.2 for an estimate. Targets without a score are left out."""
+def compare(
+    estimate: pd.DataFrame, truth: pd.DataFrame, group: NDArray[np.int64] | None = None, seed: int = 0
+) -> Comparison:
+    """Figures of section 4.2 for an estimate. Targets without a score are left out; there must be others.
+
+    group: [targets], the same number for targets whose errors are alike (they share a sub-population). What
+    all targets share, as the members on everything, is in no interval.
+    """
     known = (estimate["score"].notna() & truth["score"].notna()).to_numpy()
     estimate, truth = estimate[known], truth[known]
+    group = np.arange(len(known))[known] if group is None else group[known]
     a, b = estimate["score"].to_numpy(), truth["score"].to_numpy()
     rng = np.random.default_rng(seed)
     noisy, noisy_truth = _drawn(estimate, truth, rng), _drawn(truth, truth, rng)
@@ -47,23 +54,46 @@ def compare(estimate: pd.DataFrame, truth: pd.DataFrame, seed: int = 0) -> Compa
     observed, noise = _errors(a, b), _errors(noisy, noisy_truth)
     for key, values in observed.items():
         metrics[key], metrics[f"{key}_noise"] = float(values), float(np.mean(noise[key]))
-    within = round(metrics["within_0.05"] * len(a))
-    metrics["within_0.05_low"], metrics["within_0.05_high"] = proportion_confint(
-        within, len(a), method="wilson"
-    )
+    within = np.abs(a - b) <= CLOSE + 1e-9
+    metrics["within_0.05_low"], metrics["within_0.05_high"] = share_interval(within, group)
     for key, values in (("mean_error", a - b), ("mean_absolute_error", np.abs(a - b))):
-        metrics[f"{key}_low"], metrics[f"{key}_high"] = mean_interval(values)
+        metrics[f"{key}_low"], metrics[f"{key}_high"] = mean_interval(values, group)
     metrics["consistent"] = float(_consistent(estimate, truth).mean())
-    rows = [{**_at(a, b, threshold), **_noise_at(noisy, noisy_truth, threshold)} for threshold in THRESHOLDS]
+    rows = [{**_at(a, b, group, t), **_noise_at(noisy, noisy_truth, t)} for t in THRESHOLDS]
     return Comparison(metrics, pd.DataFrame(rows))
 
 
-def mean_interval(values: Floats) -> tuple[float, float]:
-    """95 % interval of a mean of independent values, by Student's t; NaN for fewer than two."""
-    if len(values) < 2:
+def mean_interval(values: Floats, group: NDArray[np.int64] | None = None) -> tuple[float, float]:
+    """95 % interval of a mean of values, shape [n], by Student's t; NaN for fewer than two groups.
+
+    group: [n], values of one group depend on each other (cluster-robust, Liang & Zeger 1986); by default each
+    value is its own.
+    """
+    group = np.arange(len(values)) if group is None else group
+    groups = len(np.unique(group))
+    if groups < 2:
         return float("nan"), float("nan")
-    half = student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    half = float(student.ppf(0.975, groups - 1)) * np.sqrt(_variance(values, group))
     return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def share_interval(true: Mask, group: NDArray[np.int64]) -> tuple[float, float]:
+    """95 % interval of a share, by Wilson's method with as many independent values as the groups are worth
+    (design effect, Kish 1965); NaN for none. true, group: [n]."""
+    if not len(true):
+        return float("nan"), float("nan")
+    worth, share = float(len(true)), float(np.mean(true))
+    if 0 < share < 1 and len(np.unique(group)) > 1:
+        worth = min(worth, share * (1 - share) / _variance(true.astype(float), group))
+    low, high = proportion_confint(share * worth, worth, method="wilson")
+    return float(low), float(high)
+
+
+def _variance(values: Floats, group: NDArray[np.int64]) -> float:
+    """Of a mean of values that depend on each other within groups."""
+    _, number = np.unique(group, return_inverse=True)
+    sums = np.bincount(number, values - np.mean(values))
+    return float((sums**2).sum() * len(sums) / (len(sums) - 1) / len(values) ** 2)
 
 
 def by_size(error: Floats, size: NDArray[np.int64], group: NDArray[np.int64]) -> pd.DataFrame:
@@ -104,7 +134,7 @@ def _errors(a: Floats, b: Floats) -> dict[str, Floats]:
     }
 
 
-def _at(a: Floats, b: Floats, threshold: float) -> dict[str, float]:
+def _at(a: Floats, b: Floats, group: NDArray[np.int64], threshold: float) -> dict[str, float]:
     marked, memorized = (scores >= threshold - 1e-9 for scores in (a, b))
     row: dict[str, float] = {
         "threshold": threshold,
@@ -112,9 +142,12 @@ def _at(a: Floats, b: Floats, threshold: float) -> dict[str, float]:
         "memorized": int(memorized.sum()),
     }
     for key, of, wrong in (("false_positives", marked, ~memorized), ("false_negatives", memorized, ~marked)):
-        count, errors = int(of.sum()), int((of & wrong).sum())
-        low, high = proportion_confint(errors, count, method="wilson") if count else (np.nan, np.nan)
-        row |= {key: errors / count if count else np.nan, f"{key}_low": low, f"{key}_high": high}
+        low, high = share_interval(wrong[of], group[of])
+        row |= {
+            key: float(np.mean(wrong[of])) if of.any() else np.nan,
+            f"{key}_low": low,
+            f"{key}_high": high,
+        }
     return row
 
 

@@ -56,28 +56,47 @@ def influence_blocks(included: Mask, correct: Mask) -> Iterator[Block]:
         yield Block(first, members, together, inside, right_count)
 
 
-def strong_pairs(included: Mask, correct: Mask, threshold: float, limit: int = 1_000_000) -> pd.DataFrame:
-    """Pairs with influence >= threshold, strongest first, at most `limit` of them.
+@dataclass(frozen=True, eq=False)
+class StrongPairs:
+    """Pairs whose influence is at or beyond a threshold."""
 
-    included: [members, n_train]; correct: [members, n_test]. Columns: `train`, `test`, `influence`,
-    `standard_error` (of a difference of two proportions, as a score's), `low`, `high` (Newcombe, 95 %, of
-    each pair by itself: among many pairs, some lie outside theirs), `included_count`, `excluded_count`.
+    table: pd.DataFrame
+    """The strongest of those at or above it. Columns: `train`, `test`, `influence`, `standard_error` (of a
+    difference of two proportions, as a score's), `low`, `high` (Newcombe, 95 %, of each pair by itself: among
+    many pairs, some lie outside theirs), `included_count`, `excluded_count`."""
+    above: int
+    """Pairs at or above the threshold, whether or not in the table."""
+    below: int
+    """Pairs at or below its negative."""
+    train: int
+    """Training examples of the pairs above."""
+    test: int
+    """Test examples of the pairs above."""
+
+
+def strong_pairs(included: Mask, correct: Mask, threshold: float, limit: int = 1_000_000) -> StrongPairs:
+    """Pairs by influence, the table's strongest first and at most `limit`.
+
+    included: [members, n_train]; correct: [members, n_test].
     """
+    above = below = 0
+    train, test = np.zeros(included.shape[1], bool), np.zeros(correct.shape[1], bool)
     found = np.empty((0, 4), np.int64)  # train, test, included and right, included
     strength = np.empty(0, np.float32)
     for block in influence_blocks(included, correct):
         influence = block.influence()
-        pairs = torch.nonzero(influence >= threshold)
-        if not len(pairs):
-            continue
-        i, j = pairs.T
+        below += int((influence <= -threshold).sum())
+        i, j = torch.nonzero(influence >= threshold).T
+        above += len(i)
+        train[block.first + i.numpy()] = test[j.numpy()] = True
         new = torch.stack([i + block.first, j, block.together[i, j], block.included[i].long()], 1)
         found = np.concatenate([found, new.numpy()])
         strength = np.concatenate([strength, influence[i, j].numpy()])
         if len(found) > 2 * limit:
             found, strength = _strongest(found, strength, limit)
     found, _ = _strongest(found, strength, limit)
-    return _table(found, correct.sum(0), len(correct))
+    table = _table(found, correct.sum(0), len(correct))
+    return StrongPairs(table, above, below, int(train.sum()), int(test.sum()))
 
 
 def histogram(included: Mask, correct: Mask, bins: int = 400) -> tuple[Floats, NDArray[np.int64]]:

@@ -20,7 +20,7 @@ def spp_sums(included: Mask, p_max: Floats) -> tuple[Floats, Floats]:
 
 
 def spp_by_error(spp: Floats, error: Floats, score: Floats, count: int = 100) -> pd.DataFrame:
-    """SPP of the targets with the largest and with the smallest error, all shapes [targets].
+    """SPP of the targets with the largest and with the smallest error, all shapes [targets], NaN left out.
 
     A row for each of `largest` and `smallest`, first for all targets (stratum `all`: `count` of either,
     or half of the targets if there are fewer than twice as many), then for the larger and smaller half
@@ -28,6 +28,8 @@ def spp_by_error(spp: Floats, error: Floats, score: Floats, count: int = 100) ->
     overestimated, so across strata outliers have small errors by arithmetic. Columns: `stratum`,
     `error`, `targets`, `spp`, `sd`.
     """
+    known = np.isfinite(spp) & np.isfinite(error) & np.isfinite(score)
+    spp, error, score = spp[known], error[known], score[known]
     rows = _extremes("all", spp, error, count)
     stratum = np.digitize(score, STRATA[1:-1])
     for s in np.unique(stratum):

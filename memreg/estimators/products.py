@@ -16,14 +16,19 @@ def together(a: Mask, b: Mask) -> NDArray[np.int32]:
 
 
 def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Exact product of 0/1 matrices of int8, [m, k] and [k, n], as int32.
+    """Exact product of contiguous 0/1 matrices of int8, [m, k] and [k, n], as int32.
 
     In int8 with int32 sums where torch can, four times as fast as float32 with vector instructions for
     it; else in float32, which is exact up to 2^24.
     """
     if _has_int8():
-        return torch._int_mm(left, right)
+        return torch._int_mm(_strided(left), _strided(right))
     return (left.float() @ right.float()).to(torch.int32)
+
+
+def _strided(matrix: torch.Tensor) -> torch.Tensor:
+    """With the customary strides: a single row may come with others, which `_int_mm` believes."""
+    return matrix.as_strided(matrix.shape, (matrix.shape[1], 1))
 
 
 @cache

@@ -22,6 +22,8 @@ from memreg.registry.frames import frame
 from memreg.registry.shards import COLUMNS, read_shards, stack
 from memreg.registry.sql import sql_reader
 
+MEMBERS = "memreg.members"
+"""Attribute of a table of scores: members, by hash, of each cell that it was computed from."""
 COMPLETE = "tags.`memreg.kind` = 'cell' and tags.`memreg.status` = 'complete'"
 
 
@@ -72,7 +74,17 @@ class Registry:
         return table.set_index("run_id").loc[wanted].reset_index()
 
     def cell_run(self, cell: str) -> Run:
-        """The MLflow run of a cell."""
+        """The MLflow run of a cell that is complete, or was before more members were asked for."""
+        run = self._cell_run(cell)
+        tags = run.data.tags
+        if tags.get("memreg.status") != "complete" and "members" not in run.data.metrics:
+            raise MemregError(
+                f"cell {cell} is not complete: the command of study '{tags.get('memreg.study')}' trains the "
+                "members that it lacks"
+            )
+        return run
+
+    def _cell_run(self, cell: str) -> Run:
         if not cell:
             raise MemregError("which cell? Give its hash, or its run id: `memreg cells` lists them")
         found = self._api.find(f"tags.`memreg.cell` LIKE '{_plain(cell)}%'") if len(cell) >= 6 else []
@@ -122,7 +134,7 @@ class Registry:
         """One row per training example; the columns are those of scores.parquet.
 
         estimator: `peers`, `gaussian`, `extrapolation` or `leave_one_out`, once `-e memorization` has
-        computed it.
+        computed it. Raises `MemregError` where the cell has got more members since.
         """
         name = scores_name(estimator)
         artifacts = self.artifacts(self.cell_run(cell))
@@ -131,7 +143,20 @@ class Registry:
                 f"cell {cell} has no {name}: `mlflow run . -e memorization -P cell={cell} "
                 f"-P estimator={estimator}` computes it, if there is such an estimator"
             )
-        return _table(artifacts.get(name))
+        table = _table(artifacts.get(name))
+        for hash_, members in table.attrs.get(MEMBERS, {}).items():
+            if self.members(hash_) not in (members, None):
+                raise MemregError(
+                    f"cell {cell}: its {name} is from {members} members of cell {hash_[:12]}, which has "
+                    f"{self.members(hash_)} now: `mlflow run . -e memorization -P cell={cell} "
+                    f"-P estimator={estimator}` computes it anew"
+                )
+        return table
+
+    def members(self, hash_: str) -> int | None:
+        """Members that the scores of a complete cell are from; None where it is not here, or in training."""
+        found = self._api.find(f"{COMPLETE} and tags.`memreg.cell` = '{_plain(hash_)}'")
+        return int(found[0].data.metrics["members"]) if found else None
 
     def shards(self, cell: str, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, NDArray[Any]]]:
         """Prediction shards one at a time: arrays by column name, a row per member."""
