@@ -77,7 +77,7 @@ def test_a_mean_interval_covers():
 
 
 def test_intervals_of_targets_that_come_in_groups_cover():
-    """Thirty groups of three errors that are nearly the same, whose mean is 1, and positive in 84 % of cases."""
+    """Thirty groups of three errors that are nearly the same: their mean is 1, and 84 % are positive."""
     rng, group = np.random.default_rng(0), np.repeat(np.arange(30), 3)
     means, alone, shares = [], [], []
     for _ in range(2000):

@@ -5,7 +5,7 @@ import pytest
 from groups import group_numbers, members, truth
 
 from memreg.design import LeaveGroupOut, LeaveOneOut, Spread, Subsets
-from memreg.estimators.coinfluence import co_influence, find_peers, neighbours, peers_in_groups
+from memreg.estimators.coinfluence import co_influence, detectable, find_peers, neighbours, peers_in_groups
 from memreg.estimators.counts import Counts, half, tally
 from memreg.estimators.extrapolation import extrapolate
 from memreg.estimators.peers import MINIMUM, peer_conditioned
@@ -62,6 +62,21 @@ def test_peers_are_found_and_few_others(simulated):
     for g in np.unique(group[size == 2]):
         assert any(set(np.flatnonzero(group == g)) <= set(found) for found in groups)
     assert max(map(len, groups)) < 10
+
+
+def test_effects_from_the_smallest_detectable_one_up_are_found():
+    """One example that helps another, by more or less than that."""
+    rng, n = np.random.default_rng(0), 50
+    labels, found = np.zeros(n, int), {0.6: [], 1.0: [], 1.4: []}
+    for _ in range(60):
+        included = rng.random((300, n)) < 0.7
+        p = np.full((300, n), 0.5)
+        limit = detectable(included, rng.random((300, n)) < p, labels)[0]
+        assert 0.3 < limit < 0.5
+        for times, hits in found.items():
+            p[:, 0] = 0.5 + times * limit * (included[:, 1] - 0.7)
+            hits.append(find_peers(included, rng.random((300, n)) < p, labels).toarray()[0, 1] > 0)
+    assert np.mean(found[0.6]) < 0.25 < np.mean(found[1.0]) < 0.75 < np.mean(found[1.4])
 
 
 def test_classes_in_pieces_give_the_same_peers(simulated, monkeypatch):

@@ -1,11 +1,14 @@
 """Leave-one-out's counts, its stopping rule, and intervals that cover."""
 
+import itertools
+
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from memreg.estimators.counts import Counts
 from memreg.estimators.leave_one_out import leave_one_out, missing
-from memreg.estimators.scores import scores
+from memreg.estimators.scores import newcombe, scores
 
 
 def counts(n1, right1, n0, right0):
@@ -22,6 +25,21 @@ def test_intervals_cover_the_true_score_from_50_members_to_4000(k, r):
     table = scores(counts(n1, rng.binomial(n1, p1), k - n1, rng.binomial(k - n1, p0)))
     covered = ((table.low <= p1 - p0) & (p1 - p0 <= table.high)).mean()
     assert 0.93 <= covered <= 0.97
+
+
+@pytest.mark.parametrize(
+    ("k", "least", "most"), [(50, 0.85, 1), (200, 0.92, 1), (400, 0.93, 1), (1000, 0.94, 0.97)]
+)
+def test_intervals_cover_at_every_pair_of_proportions(k, least, most):
+    """Exact. With few members an interval may cover less near 0 and 1, and more where both are near 1."""
+    n1 = round(0.7 * k)
+    right = np.stack(
+        [g.ravel() for g in np.meshgrid(np.arange(n1 + 1), np.arange(k - n1 + 1), indexing="ij")]
+    )
+    low, high = newcombe(right[0], n1, right[1], k - n1)
+    for p1, p0 in itertools.product((0.8, 0.95, 0.99, 1), (0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)):
+        p = binom.pmf(right[0], n1, p1) * binom.pmf(right[1], k - n1, p0)
+        assert least < p[(low <= p1 - p0 + 1e-12) & (p1 - p0 - 1e-12 <= high)].sum() <= most, (p1, p0)
 
 
 @pytest.mark.parametrize("k", [50, 100, 1000])

@@ -15,7 +15,7 @@ from memreg.analyses.neighbours import neighbours_of
 from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.design import Spread, Subsets
 from memreg.errors import MemregError
-from memreg.estimators.coinfluence import find_peers, peers_in_groups
+from memreg.estimators.coinfluence import detectable, find_peers, peers_in_groups
 from memreg.estimators.counts import half, tally
 from memreg.estimators.extrapolation import extrapolate
 from memreg.estimators.gaussian import confidence, normal_scores
@@ -26,7 +26,8 @@ from memreg.registry.reader import MEMBERS, labels
 
 
 def peer_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
-    """The peer-conditioned score, with `peers`, `conditioned` and `fallback` behind scores.parquet's columns.
+    """The peer-conditioned score. Behind scores.parquet's columns: `peers`, `conditioned`, `fallback` and,
+    where peers are found, `detectable` (the smallest effect by which one is).
 
     Peers are found by co-influence in either half of the members, and used in the other; or they are
     known: `neighbours` is `groups` (of a planted data set), another cell, or a JSON file.
@@ -42,7 +43,14 @@ def peer_scores(registry: Registry, cell: str, neighbours: str | None = None) ->
         peers = (peers_in_groups(known, len(members.labels)),) * 2
     found = peer_conditioned(members.included, members.correct_train, second, peers)
     table = score_table(found.counts, members.labels)
-    return table.assign(peers=found.peers, conditioned=found.conditioned, fallback=found.fallback)
+    table = table.assign(peers=found.peers, conditioned=found.conditioned, fallback=found.fallback)
+    if neighbours is None:
+        halves = [
+            detectable(members.included[rows], members.correct_train[rows], members.labels)
+            for rows in (~second, second)
+        ]
+        table["detectable"] = np.maximum(*halves)
+    return table
 
 
 def extrapolated_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:

@@ -39,6 +39,15 @@ class Memorization:
             f"{m['mean_score']:.4f}, {m['memorized_fraction/0.25']:.2%} of {len(self.scores):,} training "
             f"examples score 0.25 or more, {m['memorized_fraction/0.75']:.2%} score 0.75 or more; "
             f"median width of the 95 % intervals {np.nanmedian(self.scores.high - self.scores.low):.2f}."
+            + self._of_peers()
+        )
+
+    def _of_peers(self) -> str:
+        if "detectable" not in self.metrics:
+            return ""
+        return (
+            f" {(self.scores['peers'] > 0).mean():.1%} of the examples have a peer that was found; one whose "
+            f"effect on accuracy is less than {self.metrics['detectable']:.2f} (median) would not be."
         )
 
 
@@ -73,13 +82,16 @@ def rescore(registry: Registry, cell: str) -> Memorization:
 
 
 def with_scores(result: Memorization, estimator: str, table: pd.DataFrame) -> Memorization:
-    """The same cell by another estimator; `fallback` is the share of examples for which that fell back."""
+    """The same cell by another estimator; `fallback` is the share of examples for which that fell back,
+    `detectable` the median over examples."""
     metrics = result.metrics | summarise_scores(table["score"].to_numpy())
     metrics.pop(SET)
     if "included_count" in table:
         metrics |= _in_set(table)
     if "fallback" in table:
         metrics["fallback"] = float(table["fallback"].mean())
+    if "detectable" in table:
+        metrics["detectable"] = float(table["detectable"].median())
     return Memorization(result.cell, table, metrics, estimator)
 
 

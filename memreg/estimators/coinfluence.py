@@ -59,7 +59,7 @@ def find_peers(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> csr_
     rows, columns, values = [], [], []
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
-        threshold = norm.isf(FALSE_PEERS / len(own))
+        threshold = _threshold(len(own))
         pieces = np.array_split(own, -(-len(own) // CHUNK))
         for i in pieces:
             for j in pieces:
@@ -72,6 +72,26 @@ def find_peers(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> csr_
                 values.append(strength[a, b])
     index = (np.concatenate(rows), np.concatenate(columns))
     return csr_array(coo_array((np.concatenate(values), index), shape=(len(labels), len(labels))))
+
+
+def detectable(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> Floats:
+    """The smallest one-way effect on each example by which `find_peers` would find a peer, shape [n_train].
+
+    With few members it is so large that no peer found does not mean that there is none.
+    """
+    _, number, size = np.unique(labels, return_inverse=True, return_counts=True)
+    threshold = np.array([_threshold(n) for n in size])[number]
+    out = (~included).sum(0)
+    p = ((~included & correct).sum(0) + 0.5) / (out + 1)
+    q = included.mean()
+    with np.errstate(divide="ignore"):
+        found: Floats = threshold * np.sqrt(p * (1 - p) / (q * (1 - q) * out))
+    return found
+
+
+def _threshold(n: int) -> float:
+    """Of the evidence, in a class of n examples."""
+    return float(norm.isf(FALSE_PEERS / n))
 
 
 def peers_in_groups(groups: Iterable[Sequence[int]], n: int) -> csr_array:
