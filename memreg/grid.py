@@ -21,7 +21,8 @@ FOLDER = "grids"
 GRID_KEYS = ("name", "description", "members", "defaults", "cells")
 NEIGHBOURS = TypeAdapter(Neighbours)
 MEMBERS = TypeAdapter(Annotated[int, Field(ge=1, le=10_000_000, title="members")])
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+DATASET_LENGTH = 500
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,25 @@ def parse_grid(content: object, where: str, members: int | None = None) -> Grid:
 def check_name(name: object, where: str) -> str:
     """The name of a grid or a study, which becomes part of tags, links and files."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise MemregError(f"{where}: name must be letters, digits, '.', '_' and '-', not {name!r}")
+        raise MemregError(
+            f"{where}: name must be up to 200 letters, digits, '.', '_' and '-', not {str(name)[:210]!r}"
+        )
+    return name
+
+
+def check_dataset(name: object, where: str) -> str:
+    """The name of a data set, as long as MLflow keeps it."""
+    if not isinstance(name, str) or not 0 < len(name) <= DATASET_LENGTH:
+        raise MemregError(
+            f"{where}: dataset must name a data set, as digits, in {DATASET_LENGTH} characters at most"
+        )
     return name
 
 
 def plan_cell(flat: Mapping[str, Any], where: str) -> Planned:
     """A cell from its flat fields, named as its MLflow params are."""
     _known(flat, ("dataset", "members", *Recipe.model_fields, *DESIGN_KEYS), where)
-    if not isinstance(flat.get("dataset"), str):
-        raise MemregError(f"{where}: dataset must name a data set, as digits or cifar10")
+    check_dataset(flat.get("dataset"), where)
     if "model" not in flat:
         raise MemregError(f"{where}: model must name a model, as vgg6 or resnet18")
     design: dict[str, Any] = {"kind": "subsets"}

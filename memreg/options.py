@@ -91,7 +91,7 @@ def given(values: dict[str, Any], names: Sequence[str] = CELL_FIELDS) -> dict[st
 def _yaml(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none, brackets without end
         return text
 
 

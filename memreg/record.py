@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from memreg import notes
+from memreg import figures, notes
 from memreg.analyses.correlation import FEWEST, Correlation, correlate, log_correlation, with_both
 from memreg.analyses.memorization import score_table
 from memreg.analyses.tallies import COLUMNS, tally_shards
@@ -45,6 +45,9 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
     sums = tally_shards(shards, labels)
     table = score_table(sums.total, labels[: sums.counts.included.shape[1]])
     writer.artifacts.put("scores.parquet", table.to_parquet)
+    if table["score"].notna().any():
+        figure = figures.score_distribution(table, f"{cell.recipe.model} on {cell.dataset}")
+        writer.artifacts.put("figures/scores.png", lambda path: figures.save(figure, path))
     metrics = summarise(sums)
     metrics["diverged"] = len(writer.members) - metrics["members"]
     if seconds := writer.logged("member/train_seconds"):

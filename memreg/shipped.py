@@ -30,5 +30,5 @@ def read(kind: str, name: str, folder: str) -> object:
             raise MemregError(f"{kind} {path} cannot be read: {error}") from error
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise MemregError(f"{kind} {name} is not YAML: {' '.join(str(error).split())}") from error

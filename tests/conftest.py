@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from servers import MlflowServer, Postgres, postgres_programs
 from studies import PLANTED, PLANTED_RECIPE, program, run, tiny, uri
 
@@ -15,6 +16,9 @@ from memreg.cli import memreg
 from memreg.data.cache import locked
 from memreg.registry import Registry
 from memreg.study import Outcome
+
+settings.register_profile("memreg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("memreg")
 
 
 @pytest.fixture(scope="session")

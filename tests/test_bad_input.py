@@ -2,13 +2,16 @@
 
 import importlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import mlflow
+import numpy as np
 import pytest
 
 from memreg import options
@@ -20,8 +23,10 @@ ROOT = Path(__file__).parent.parent
 def command(name):
     if name == "memreg":
         return memreg
-    package = "entrypoints" if name in ("corr_grid", "train", "search") else "analysis"
-    return getattr(importlib.import_module(f"{package}.{name}"), name)
+    package = "entrypoints" if (ROOT / "entrypoints" / f"{name}.py").exists() else "analysis"
+    module = importlib.import_module(f"{package}.{name}")
+    (found,) = (value for value in vars(module).values() if isinstance(value, click.Command))
+    return found
 
 
 TRAIN = ["--dataset", "digits", "--model", "vgg3-w8"]
@@ -118,6 +123,34 @@ CASES = [
     ("memreg", ["export", "nothing1", "x.zarr"], "there is no cell"),
     ("memreg", ["export", "nothing", "x.zip"], "there is no study"),
     ("memreg", ["export", "nothing", "x.hdf5"], "a cell becomes .npz, .parquet or .zarr"),
+    ("corr_grid", ["--grid", "date.yaml"], "not YAML"),
+    ("corr_grid", ["--grid", "deep.yaml"], "not YAML"),
+    ("corr_grid", ["--grid", "smoke", "--study", "x" * 201], "up to 200 letters"),
+    ("train", [*TRAIN, "--epochs", "2020-13-45"], "epochs"),
+    ("train", [*TRAIN, "--epochs", "0x_"], "epochs"),
+    ("train", [*TRAIN, "--epochs", "[" * 5000], "epochs"),
+    ("train", ["--dataset", "npz:" + "x" * 300, "--model", "vgg3-w8"], "File name too long"),
+    ("train", ["--dataset", "npz:" + "x" * 600, "--model", "vgg3-w8"], "500 characters"),
+    ("leave_one_out", [], "--cell"),
+    ("leave_one_out", ["--cell", "abcdef123456", "--targets", "random:3"], "there is no cell"),
+    ("leave_one_out", ["--cell", "digits/vgg3-w8", "--targets", "some"], "neither top:K"),
+    ("leave_one_out", ["--cell", "digits/vgg3-w8", "--targets", "random:3", "--members", "0"], "range"),
+    ("marginal_utility", [], "--cell"),
+    ("marginal_utility", ["--cell", "abcdef123456"], "there is no cell"),
+    ("approximation_error", ["--subset-cell", "abcdef123456"], "--loo-cell"),
+    ("approximation_error", ["--subset-cell", "abcdef", "--loo-cell", "abcdef"], "there is no cell"),
+    ("influence", [], "--cell"),
+    ("influence", ["--cell", "abcdef123456"], "there is no cell"),
+    ("memreg", ["report", "nothing"], "there is no study"),
+    ("memreg", ["db", "init", "--tracking-uri", "sqlite:////nowhere/at/all/x.db"], "no directory"),
+    ("memreg", ["cells", "--tracking-uri", "http://127.0.0.1:abc"], "is none: Port could not be cast"),
+    ("memreg", ["cells", "--tracking-uri", "http://127.0.0.1:99999"], "is none: Port out of range"),
+    ("memreg", ["cells", "--tracking-uri", "http://[bad"], "is none: Invalid IPv6"),
+    ("memreg", ["cells", "--tracking-uri", "http://" + 70 * "x"], "does not answer"),
+    ("memreg", ["cells", "--tracking-uri", "postgresql://me:secret@h:abc/x"], "is none: Port could not"),
+    ("memreg", ["cells", "--tracking-uri", "postgresql://me:a'secret @127.0.0.1:PORT/x"], "does not answer"),
+    ("memreg", ["import", "mask.npz", "--dataset", 501 * "x", "--model", "y"], "500 characters"),
+    ("memreg", ["import", "mask.npz", "--dataset", "x", "--model", "y", "--study", 201 * "x"], "200 letters"),
     ("memreg", ["nonsense"], "[Nn]o such command"),
     ("memreg", ["db", "nonsense"], "[Nn]o such command"),
     ("memreg", ["db", "tune", "--tracking-uri", "sqlite:///nothing.db"], "no database yet"),
@@ -131,6 +164,9 @@ def workplace(tmp_path, monkeypatch):
     (tmp_path / "list.yaml").write_text("- 1\n")
     (tmp_path / "broken.yaml").write_text("a: [1\n")
     (tmp_path / "key.yaml").write_text("name: x\ncells:\n  - {dataset: digits, model: vgg3-w8, epocs: 3}\n")
+    (tmp_path / "date.yaml").write_text("name: x\ncells:\n  - {dataset: digits, epochs: 2020-13-45}\n")
+    (tmp_path / "deep.yaml").write_text("[" * 5000)
+    np.savez(tmp_path / "mask.npz", trainset_mask=np.eye(3, dtype=bool), trainset_correctness=np.eye(3) > 0)
     (tmp_path / "text.db").write_text("this is no database\n" * 100)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
@@ -159,8 +195,6 @@ def test_one_line_and_nothing_left(workplace, monkeypatch, capsys, name, argumen
     assert exit_.value.code == 2, (out, err)
     assert len(lines) == 1, err
     assert lines[0].startswith("memreg: error: ")
-    import re
-
     assert re.search(message, lines[0]), lines[0]
     assert "secret" not in err
     assert {p for p in workplace.rglob("*") if "mlflow.db" not in p.name} == before

@@ -48,4 +48,7 @@ def test_credentials_are_masked():
     assert masked("http://user:pw@host:5000") == "http://***@host:5000"
     assert masked("postgresql://me:se/c@ret@host/db?x=1") == "postgresql://***@host/db?x=1"
     assert masked("mysql://host/db?user=me&password=secret&x=1") == "mysql://host/db?user=me&password=***&x=1"
+    for secret in ("se'cret", 'se"cret', "se cret", "s@e cret"):
+        assert masked(f"postgresql+psycopg://me:{secret}@host/db") == "postgresql+psycopg://***@host/db"
+    assert masked("URI postgresql://me:se'cret@host/db is none") == "URI postgresql://***@host/db is none"
     assert masked("no credentials: sqlite:///a/b.db") == "no credentials: sqlite:///a/b.db"

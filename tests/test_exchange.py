@@ -7,6 +7,8 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zarr
 from studies import bad_input, uri
@@ -246,6 +248,9 @@ BAD_TABLES = {
     "includes no example": lambda t: t.assign(included=t["included"] & (t["member"] > 5)),
     "p_label must be probabilities": lambda t: t.assign(p_label=1.5),
     "there can be 65534 at most": lambda t: t.assign(predicted=100_000),
+    "a member that diverged has the class -1 for every": lambda t: t.assign(
+        predicted=[-1, *t["predicted"][1:]]
+    ),
 }
 MASK = np.arange(12).reshape(3, 4) % 2 == 0
 BAD_ARRAYS = {
@@ -259,6 +264,17 @@ BAD_ARRAYS = {
     },
     "trainset_mask must be true": {"trainset_mask": MASK * 3, "trainset_correctness": MASK},
     "4 whole numbers": {"trainset_mask": MASK, "trainset_correctness": MASK, "train_labels": np.arange(3)},
+    "layout that memreg knows": {"trainset_mask": MASK, "trainset_correctness": np.array(True)},
+    "not in a layout": {
+        "trainset_mask": MASK,
+        "trainset_correctness": MASK,
+        "testset_correctness": np.ones(3, bool),
+    },
+    "not in a layout that memreg": {
+        "trainset_mask": MASK,
+        "trainset_correctness": MASK,
+        "train_labels": np.zeros((4, 1), int),
+    },
     "no members": {"trainset_mask": MASK[:0], "trainset_correctness": MASK[:0]},
 }
 
@@ -276,6 +292,32 @@ def test_bad_arrays_are_refused(tmp_path, message):
     np.savez(tmp_path / "x.npz", **BAD_ARRAYS[message])
     with pytest.raises(MemregError, match=message):
         read(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("metadata", [b"{}", b"5", b'{"columns": 5, "index_columns": []}'])
+def test_a_table_with_metadata_of_any_kind(tmp_path, metadata):
+    table = pa.Table.from_pandas(rows()).replace_schema_metadata({b"pandas": metadata})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(MemregError, match="not in a layout that memreg knows") as info:
+        read(tmp_path / "x.parquet")
+    assert "\n" not in str(info.value)
+
+
+def test_a_table_with_a_row_of_no_member(tmp_path):
+    table = rows().astype({"member": "Int64"})
+    table.loc[3, "member"] = pd.NA
+    table.to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(MemregError, match="column member must be whole numbers"):
+        read(tmp_path / "x.parquet")
+
+
+def test_an_imported_study_has_its_page(here):
+    rows().to_csv("rows.csv", index=False)
+    here("import", "rows.csv", *known(study="theirs"))
+    registry = Registry()
+    page = registry.artifacts(registry.study_run("theirs")).get("report.html").read_text()
+    assert "Study theirs" in page
+    assert "Without their images" in page
 
 
 def test_bad_directories_and_files_are_refused(tmp_path):
@@ -301,6 +343,12 @@ def test_bad_directories_and_files_are_refused(tmp_path):
     )
     broken("keep", overwrite("experiment-3_8/keep.npy", np.ones(3, bool)), "do not fit")
     broken("classes", overwrite("y_train.npy", np.full(35, 9)), "labels go up to 9")
+    broken("one number", overwrite("y_train.npy", np.array(3)), "no array as numpy.save")
+    broken(
+        "archive",
+        lambda d: np.savez((d / "y_train.npy").open("wb"), a=np.zeros(35)),
+        "no array as numpy.save",
+    )
     broken("damaged", lambda d: (d / "experiment-1_8/keep.npy").write_bytes(b"\x93NUMPY"), "damaged")
     (tmp_path / "empty").mkdir()
     for name, message in (

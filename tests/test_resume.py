@@ -74,10 +74,11 @@ def in_session(leader):
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
+            command = (stat.parent / "cmdline").read_bytes()
         except OSError:
             continue
         if int(fields[3]) == leader and fields[0] != "Z":
-            found.append((stat.parent / "cmdline").read_bytes())
+            found.append(command)
     return found
 
 

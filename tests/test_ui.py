@@ -131,15 +131,17 @@ def test_a_cells_page_shows_its_description_and_its_members(page, server, study)
     picture(page, "ui-members")
 
 
-def test_the_studys_figure_opens(page, server, study):
-    page.goto(f"{server}/#/experiments/{study[1]}/runs/{study[2]}/artifacts/figures/correlation.png")
-    page.locator(
-        "img[alt='correlation.png'], .image-outer-container canvas, img[src^='blob']"
-    ).first.wait_for()
-    picture(page, "ui-figure")
+@pytest.mark.parametrize("name", ["correlation", "scores"])
+def test_the_figures_of_a_study_and_of_a_cell_open(page, server, study, name):
+    run_id = study[2] if name == "correlation" else cells(study)[0].info.run_id
+    page.goto("about:blank")  # else the UI keeps the files of the run that it has shown
+    page.goto(f"{server}/#/experiments/{study[1]}/runs/{run_id}/artifacts/figures/{name}.png")
+    page.locator(f"img[alt='{name}.png'], .image-outer-container canvas, img[src^='blob']").first.wait_for()
+    picture(page, f"ui-{name}")
 
 
 def test_the_studys_report_opens(page, server, study):
+    page.goto("about:blank")
     page.goto(f"{server}/#/experiments/{study[1]}/runs/{study[2]}/artifacts")
     page.get_by_text("report.html", exact=True).first.click()
     frame = page.frame_locator("iframe").first

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memreg.cell import Cell
 from memreg.errors import MemregError
@@ -36,6 +36,9 @@ FILES = re.compile(
 )
 KEPT_SERIES = (*SERIES, "epoch/train_loss", "epoch/test_accuracy")
 BLOCK = 1 << 20
+MOST = 1 << 26
+"""Bytes of a manifest, of which a file takes some 200."""
+Step = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class _Strict(BaseModel):
@@ -51,7 +54,7 @@ class _About(_Strict):
     """series.json"""
 
     parameters: int | None
-    series: dict[str, dict[int, float]]
+    series: dict[str, dict[Step, float]]
 
 
 class _Manifest(_Strict):
@@ -110,12 +113,12 @@ def opened(path: Path) -> Iterator[Archive]:
             with zipfile.ZipFile(path) as source:
                 manifest = _unpack(source, Path(directory))
             cells = [_incoming(Path(directory) / name, name) for name in manifest.cells]
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
-            raise MemregError(f"{path}: no archive, or a damaged one: {error}") from error
-        except (KeyError, ValueError, pa.ArrowException) as error:
-            raise MemregError(f"{path}: not what `memreg export` writes: {_first_line(error)}") from error
         except MemregError as error:
             raise MemregError(f"{path}: {error}") from error
+        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
+            raise MemregError(f"{path}: no archive, or a damaged one: {error}") from error
+        except Exception as error:  # the parsers of Arrow, Parquet and JSON raise of every kind
+            raise MemregError(f"{path}: not what `memreg export` writes: {_first_line(error)}") from error
         yield Archive(manifest.study, manifest.grid, cells)
 
 
@@ -132,6 +135,9 @@ def _add(target: zipfile.ZipFile, name: str, content: bytes | Path) -> _File:
 
 
 def _unpack(source: zipfile.ZipFile, directory: Path) -> _Manifest:
+    listed = source.getinfo(MANIFEST)
+    if listed.compress_type != zipfile.ZIP_STORED or listed.file_size > MOST:
+        raise MemregError(f"its {MANIFEST} is compressed, or longer than {MOST >> 20} MB")
     try:
         manifest = _Manifest.model_validate_json(source.read(MANIFEST))
     except ValidationError as error:

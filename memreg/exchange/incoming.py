@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from memreg.analyses.conclusions import in_words
+from memreg.analyses.subpopulations import same_data
 from memreg.cell import Cell
 from memreg.design import Imported
 from memreg.errors import MemregError, TakenError
 from memreg.exchange.outside import Outside
-from memreg.grid import check_name, first_error
+from memreg.grid import check_dataset, check_name, first_error
 from memreg.recipe import Recipe
 from memreg.record import conclude, describe, finish
 from memreg.registry import CellWriter, Registry, Store
@@ -24,6 +25,7 @@ from memreg.registry.leases import Leases
 from memreg.registry.reader import labels
 from memreg.registry.shards import members_of
 from memreg.registry.store import end_status, ended
+from memreg.report import write_report
 
 SHARD = 100  # members of one
 
@@ -48,6 +50,7 @@ class Incoming:
 
 def from_outside(outside: Outside, dataset: str, recipe: Mapping[str, Any]) -> Incoming:
     """A cell of members that were trained elsewhere; `recipe` has what is known of that, `model` at least."""
+    check_dataset(dataset, "import")
     k = len(outside.included)
     design = Imported(kind="imported", content=outside.content, networks=k)
     try:
@@ -90,6 +93,7 @@ def bring_in(
         correlation = conclude(run, registry, table)
         said = in_words(correlation) if correlation else "No correlation."
         run.log(note=f"## Study {study}\n\n{origin}\n\n{said}")
+        write_report(run, registry, lambda cell: same_data(cell, None))
     return table
 
 

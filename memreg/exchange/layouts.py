@@ -1,5 +1,6 @@
 """The layouts in which others keep predictions: docs/import.md."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,25 @@ from memreg.exchange.outside import DIVERGED, Flags, Outside, checked_flags, che
 def read(path: Path) -> Outside:
     """Members in a file or directory of any known layout. Raises `MemregError` for all else."""
     if path.is_dir():
-        return lira(path)
+        return _read(lira, path)
     if not path.is_file():
         raise MemregError(f"{path}: there is no such file or directory")
     readers = {".npz": feldman_zhang, ".csv": table, ".parquet": table}
     if path.suffix not in readers:
         raise MemregError(f"{path}: must be .npz, .csv, .parquet, an archive .zip, or a directory of LiRA's")
-    return readers[path.suffix](path)
+    return _read(readers[path.suffix], path)
+
+
+def _read(layout: Callable[[Path], Outside], path: Path) -> Outside:
+    try:
+        return layout(path)
+    except MemregError:
+        raise
+    except Exception as error:  # arrays of any shape and type, tables with any metadata
+        why = " ".join(str(error).split())
+        raise MemregError(
+            f"{path}: not in a layout that memreg knows ({type(error).__name__}: {why})"
+        ) from error
 
 
 def feldman_zhang(path: Path) -> Outside:
@@ -120,7 +133,7 @@ def table(path: Path) -> Outside:
     if odd := {*rows["split"]} - {"train", "test"}:
         raise MemregError(f"{path}: split must be train or test, not {odd.pop()!r}")
     for name in ("member", "example"):
-        if rows[name].dtype.kind not in "iu":
+        if rows[name].dtype.kind not in "iu" or rows[name].isna().any():
             raise MemregError(f"{path}: column {name} must be whole numbers")
     rows = rows.sort_values(["member", "split", "example"], ascending=[True, False, True], kind="stable")
     k = rows["member"].nunique()
@@ -160,6 +173,8 @@ def _array(path: Path) -> NDArray[Any]:
         raise MemregError(f"{path}: there is no such file") from error
     except Exception as error:
         raise MemregError(f"{path}: damaged, or no plain array as numpy.save writes it") from error
+    if not isinstance(array, np.ndarray) or array.ndim == 0:
+        raise MemregError(f"{path}: no array as numpy.save writes it")
     return array
 
 

@@ -101,11 +101,14 @@ def outside(
     predicted = np.asarray(predicted)
     if predicted.shape != correct.shape or predicted.dtype.kind not in "iu" or predicted.min() < WRONG:
         raise MemregError(f"{path}: predicted must be classes, whole numbers, shape {correct.shape}")
+    diverged = predicted == DIVERGED
+    if (diverged.any(1) & ~diverged.all(1)).any():
+        raise MemregError(f"{path}: a member that diverged has the class {DIVERGED} for every example")
     classes = 1 + int(max(labels.max(), predicted.max()))
     if classes > MOST_CLASSES:
         raise MemregError(f"{path}: class {classes - 1}, but there can be {MOST_CLASSES} at most")
     reserved = no_class(classes + 1)
-    stored = np.where(predicted == DIVERGED, reserved, predicted)
+    stored = np.where(diverged, reserved, predicted)
     stored = np.where(predicted == WRONG, wrong_class(classes + 1), stored)
     return Outside(
         included,

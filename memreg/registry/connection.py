@@ -41,7 +41,7 @@ def connect(tracking_uri: str | None = None, create: bool = False) -> MlflowClie
     A database without MLflow's tables is an error, unless `create`.
     """
     uri = tracking_uri or get_tracking_uri()
-    scheme = urlsplit(uri).scheme
+    scheme = _scheme(uri)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if scheme in ("http", "https"):
@@ -60,6 +60,14 @@ def connect(tracking_uri: str | None = None, create: bool = False) -> MlflowClie
     )
 
 
+def _scheme(uri: str) -> str:
+    try:
+        scheme, _ = urlsplit(uri).scheme, urlsplit(uri).port
+    except ValueError as error:  # brackets without end, a port that is no number
+        raise MemregError(f"tracking URI {masked(uri)} is none: {one_line(error)}") from error
+    return scheme
+
+
 def _first_answer(uri: str) -> MlflowClient:
     try:
         client = MlflowClient(uri)
@@ -73,7 +81,8 @@ def _first_answer(uri: str) -> MlflowClient:
 
 def masked(text: str) -> str:
     """A text with a URI in it, without the credentials that it may carry."""
-    text = re.sub(r"//[^\s'\"]*@", "//***@", text)
+    text = re.sub(r"^([\w+]+://).*@", r"\1***@", text)  # a URI alone: nothing of it may be part of a sentence
+    text = re.sub(r"//\S*@", "//***@", text)
     return re.sub(r"((?:password|passwd|pwd|token|secret|key)=)[^&\s'\"]*", r"\1***", text, flags=re.I)
 
 
@@ -121,7 +130,7 @@ def _reach_server(uri: str) -> None:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((parts.hostname or "", port), SECONDS).close()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise MemregError(
             f"tracking URI {masked(uri)} does not answer ({error}): is `mlflow server` running there?"
         ) from error
@@ -144,7 +153,7 @@ def _reached(uri: str, create: bool) -> Iterator[Engine]:
             yield engine
         finally:
             engine.dispose()
-    except (ArgumentError, NoSuchModuleError, DBAPIError) as error:
+    except (ArgumentError, NoSuchModuleError, DBAPIError, UnicodeError) as error:
         raise MemregError(f"tracking URI {masked(uri)} does not answer: {one_line(error)}") from error
     except ImportError as error:
         raise MemregError(

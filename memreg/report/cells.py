@@ -18,6 +18,7 @@ from memreg.registry import Registry
 
 MOST = 8  # images of a cell
 ROOM = 2_500_000  # characters of images on the page
+SHOWN = 128  # pixels, at most
 EDGES = np.linspace(-0.25, 1, 51)
 RECIPE = (
     "dataset", "model", "parameters", "epochs", "batch_size", "learning_rate", "warmup", "momentum",
@@ -68,10 +69,11 @@ def cell_parts(
         best = scores.nlargest(MOST, ["score", "low"])
         images, reason = [""] * len(best), ""
         try:
-            if room <= 0:
-                raise MemregError("the page has as many images as it can hold")
             shown = opened(registry.cell(row["cell"])).train_images[best["example"].to_numpy()]
             images = [png(image) for image in shown]
+            if sum(map(len, images)) > room:
+                images = [""] * len(best)
+                raise MemregError("the page has as many images as it can hold")
         except MemregError as error:
             reason = str(error)
         room -= sum(map(len, images))
@@ -97,9 +99,10 @@ def in_words(scores: NDArray[np.float64]) -> str:
 
 
 def png(image: NDArray[np.uint8]) -> str:
-    """An image [height, width, channels] as a data URI."""
-    stream = io.BytesIO()
-    Image.fromarray(image.squeeze()).save(stream, "PNG")
+    """An image [height, width, channels] as a data URI, no larger than it is shown."""
+    stream, picture = io.BytesIO(), Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+    picture.thumbnail((SHOWN, SHOWN))
+    picture.save(stream, "PNG")
     return data_uri(stream.getvalue())
 
 
