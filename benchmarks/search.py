@@ -74,7 +74,7 @@ def run(kind: Kind, space: Space, seed: int) -> tuple[int, int, float, float]:
     study = optuna.create_study(sampler=sampler(kind, seed))
     goal = Fill(study, space, SIZES, TARGETS, kind, seed)
     search(study, space, goal, Surface(seed).train, MEMBERS, TRIALS)
-    filled, trials = progress(study, TARGETS).filled, told(study)
+    filled, trials = progress(told(study), TARGETS).filled, told(study)
     off = [abs(trial.notes["true"] - target) for target, trial in filled.items()]
     members = sum(trial.notes["members"] for trial in trials)
     return len(filled), len(trials), statistics.mean(off), members / len(filled)

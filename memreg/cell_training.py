@@ -14,8 +14,7 @@ from memreg.errors import TakenError
 from memreg.prediction import Prediction
 from memreg.record import SERIES, describe, finish
 from memreg.registry import CellWriter
-from memreg.registry.leases import Leases
-from memreg.registry.store import end_status
+from memreg.registry.leases import Leases, end_status
 from memreg.resolved import Resolved
 from memreg.terminal import Reporter
 
@@ -32,7 +31,8 @@ class CellTraining:
     leases: Leases
     writer: CellWriter = field(init=False)
     pending: list[Prediction] = field(default_factory=list)
-    flushed: float = field(default_factory=time.monotonic)
+    since: float = 0.0
+    """When the first of them began to be trained."""
 
     @property
     def missing(self) -> list[int]:
@@ -60,11 +60,13 @@ def train(cells: Sequence[CellTraining], engine: Engine, resources: Resources, r
             del unfinished[c.item.cell.hash]
         for job, prediction in engine(jobs, datasets, resources) if jobs else ():
             c = by_hash[job.cell.hash]
+            if not c.pending:
+                c.since = time.monotonic() - prediction.seconds
             c.pending.append(prediction)
             reporter.advance(job.cell)
             left[job.cell.hash] -= 1
             complete = left[job.cell.hash] == 0
-            late = time.monotonic() - c.flushed > FLUSH_SECONDS
+            late = time.monotonic() - c.since > FLUSH_SECONDS
             if complete or late or len(c.pending) >= FLUSH_MEMBERS:
                 _flush(c)
             if complete:
@@ -102,19 +104,19 @@ def give_back(cells: Iterable[CellTraining], error: BaseException) -> None:
 
 
 def _flush(c: CellTraining) -> None:
+    c.pending = [p for p in c.pending if p.member not in c.writer.members]
     if not c.pending:
         return
-    c.leases.check(c.writer.run_id)
     labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
-    predictions, c.pending = c.pending, []
-    points = [(p.member, *_accuracies(p, labels), p.seconds) for p in predictions]
-    for p in predictions:  # first: they are in no shard
+    points = [(p.member, *_accuracies(p, labels), p.seconds) for p in c.pending]
+    for p in c.pending:  # first: they are in no shard
         c.writer.log_series({f"epoch/{key}": v.items() for key, v in p.curve.items()})
+    c.leases.check(c.writer.run_id)
     c.writer.store(
-        predictions,
+        c.pending,
         {name: [(p[0], p[i]) for p in points] for i, name in enumerate(SERIES, 1)},
     )
-    c.flushed = time.monotonic()
+    c.pending = []
 
 
 def _accuracies(p: Prediction, labels: np.ndarray) -> tuple[float, float]:

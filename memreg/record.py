@@ -1,6 +1,8 @@
 """What runs say: of a cell before its first member and after its last, of a study at its end."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from memreg import figures, notes
 from memreg.analyses.correlation import FEWEST, Correlation, correlate, log_correlation, with_both
 from memreg.analyses.memorization import score_table
 from memreg.analyses.tallies import COLUMNS, tally_shards
+from memreg.errors import TakenError
 from memreg.estimators.summary import summarise
 from memreg.registry import CellWriter, Registry, RunWriter
 from memreg.registry.shards import read_shards
@@ -41,8 +44,18 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
     """
     cell = writer.cell
     _complete_series(writer, labels)
-    shards = read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint, COLUMNS)
-    sums = tally_shards(shards, labels)
+    members = set[int]()
+
+    def shards() -> Iterator[dict[str, NDArray[Any]]]:
+        for shard in read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint, COLUMNS):
+            members.update(shard["member"].tolist())
+            yield shard
+
+    sums = tally_shards(shards(), labels)
+    if members != writer.members:
+        raise TakenError(
+            f"cell {cell.hash[:12]}: another driver has stored members of it too: the same command goes on"
+        )
     table = score_table(sums.total, labels[: sums.counts.included.shape[1]])
     writer.artifacts.put("scores.parquet", table.to_parquet)
     if table["score"].notna().any():

@@ -1,6 +1,6 @@
 """A search as a study: its trials are cells, trained member by member, and kept like any others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -152,7 +152,7 @@ def run_search(
     goal: Goal = fill.Fill(trials, space, sizes, targets) if targets else optimize.Optimize(trials)
     grid = Grid("search", f"Cells on {dataset.name} that a search has chosen.", ())
     with open_study(grid, [], study, where, reporter) as kept:
-        _adopt(kept, trials, targets)
+        _adopt(kept, told(trials), targets)
 
         @outages()
         def train(trial: optuna.Trial, point: Point) -> Grow:
@@ -172,18 +172,19 @@ def run_search(
             return grow
 
         def report(trial: Told) -> None:
-            reporter.trial(_line(trial, fill.progress(trials, targets) if targets else None))
+            reporter.trial(_line(trial, fill.progress(told(trials), targets) if targets else None))
 
         alone = partial(exclusively, storage)
         search(trials, space, goal, train, request.members, request.trials, report, alone)
-        _adopt(kept, trials, targets)
-        table = _cells(kept, trials, targets)
+        finished = told(trials)  # read once: other drivers may go on
+        _adopt(kept, finished, targets)
+        table = _cells(kept, finished, targets)
         found = Found(
             kept.run.run_id,
             kept.run.experiment_id,
             table,
-            fill.progress(trials, targets) if targets else None,
-            told(trials),
+            fill.progress(finished, targets) if targets else None,
+            finished,
             conclude(kept.run, kept.registry, table),
             masked(storage.url),
         )
@@ -243,11 +244,11 @@ def _open_trials(
     return study
 
 
-def _adopt(kept: Study, trials: optuna.Study, targets: Targets | None) -> None:
+def _adopt(kept: Study, finished: Sequence[Told], targets: Targets | None) -> None:
     """All trials' cells hang under the newest run of their study, and say which target they fill."""
-    filled = fill.progress(trials, targets).filled if targets else {}
+    filled = fill.progress(finished, targets).filled if targets else {}
     fills = {trial.number: f"{target:g}" for target, trial in filled.items()}
-    for trial in told(trials):
+    for trial in finished:
         if "run_id" in trial.notes:
             try:
                 writer = kept.adopt(trial.notes["run_id"])
@@ -280,11 +281,11 @@ def recipe(trial: Told) -> str:
     return ", ".join(value if key == "model" else f"{key} {value}" for key, value in values)
 
 
-def _cells(kept: Study, trials: optuna.Study, targets: Targets | None) -> pd.DataFrame:
+def _cells(kept: Study, finished: Sequence[Told], targets: Targets | None) -> pd.DataFrame:
     """As `Found.cells`."""
     if targets:
-        chosen = list(fill.progress(trials, targets).filled.values())
+        chosen = list(fill.progress(finished, targets).filled.values())
     else:
-        chosen = [trial for trial in told(trials) if trial.whole]
+        chosen = [trial for trial in finished if trial.whole]
     table = kept.registry.rows(dict.fromkeys(trial.notes["run_id"] for trial in chosen))
     return table if targets or table.empty else table.sort_values("test_accuracy", ascending=False)

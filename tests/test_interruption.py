@@ -6,10 +6,13 @@ import sys
 import time
 
 import pytest
+from mlflow import MlflowClient
+from pyarrow import feather
 from sqlalchemy import create_engine, event
-from studies import run, tiny
+from studies import TINY, run, tiny, uri
 
 from memreg import interruption
+from memreg.registry import CellWriter, Store
 from memreg.terminal import Reporter
 
 
@@ -47,6 +50,39 @@ def test_an_interruption_that_a_finalizer_swallows_stops_the_study(tmp_path, mon
         run(tiny(), tmp_path)
     assert len(advanced) == 3
     assert "Exception ignored" not in capsys.readouterr().err
+
+
+def once(monkeypatch, owner, name):
+    """A method that is interrupted as it is first called."""
+    do, calls = getattr(owner, name), []
+
+    def interrupted(*arguments, **named):
+        calls.append(name)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return do(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+
+def test_members_that_were_being_stored_are_stored(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    once(monkeypatch, CellWriter, "store")
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny(cells=TINY["cells"][:1]), tmp_path)
+    (shard,) = tmp_path.glob("mlruns/**/*.arrow")
+    assert feather.read_table(shard).num_rows == 20
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Store, "adopt"), (Store, "save_view"), (CellWriter, "reopen")])
+def test_no_run_is_left_running_before_the_first_member(tmp_path, monkeypatch, owner, name):
+    monkeypatch.chdir(tmp_path)
+    once(monkeypatch, owner, name)
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny(), tmp_path)
+    runs = MlflowClient(uri(tmp_path)).search_runs(["1"])
+    assert [r.info.status for r in runs] == ["KILLED"] * 5
+    assert not any("memreg.lease" in r.data.tags for r in runs)
 
 
 def test_no_interruption_inside_the_database(tmp_path, listening):

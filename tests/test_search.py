@@ -54,7 +54,7 @@ def new_study(storage=None):
 
 def fill(study, train=train, trials=60, targets=TARGETS, space=SPACE, alone=nullcontext):
     search(study, space, Fill(study, space, SIZES, targets), train, 10, trials, alone=alone)
-    return progress(study, targets)
+    return progress(told(study), targets)
 
 
 def test_shipped_spaces_and_what_a_point_stands_for():
@@ -124,7 +124,7 @@ def test_more_targets_are_filled_from_what_is_known():
     study = new_study()
     trials = len(told(study)) if fill(study) else 0
     both = Targets.spaced(5, 0.6, 0.8, 0.02)
-    kept = progress(study, both).filled
+    kept = progress(told(study), both).filled
     assert {0.6, 0.7, 0.8} <= kept.keys()
     assert not fill(study, targets=both).open
     assert len(told(study)) > trials
@@ -260,6 +260,28 @@ def test_the_trial_of_a_killed_driver_is_told_as_failed_and_tried_again(tmp_path
     assert TrialState.RUNNING not in states
     assert points[1] == study.get_trials()[0].params
     assert [t.number for t in told(study)] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["set_user_attr", "suggest_int"])
+def test_interrupted_before_its_cell_is_begun_a_trial_is_given_up_with_its_whole_recipe(monkeypatch, name):
+    study = new_study()
+
+    def interrupted(*arguments, **named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.trial.Trial, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fill(study, trials=1)
+    assert [t.state for t in study.get_trials()] == [TrialState.FAIL, TrialState.WAITING]
+    points = []
+
+    def noted(trial, point):
+        points.append(point)
+        return train(trial, point)
+
+    fill(study, noted, trials=1)
+    assert points == [SPACE.points(1, 0)[0]]
 
 
 def test_several_drivers_try_different_recipes(tmp_path):

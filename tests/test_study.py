@@ -10,8 +10,8 @@ import pyarrow.feather
 import pytest
 from studies import run, same_bits, tiny, uri
 
-from memreg.errors import MemregError
-from memreg.registry import Registry
+from memreg.errors import MemregError, TakenError
+from memreg.registry import CellWriter, Registry
 
 
 def test_runs_are_the_contract_read_without_memreg(done):
@@ -127,6 +127,23 @@ def test_a_truncated_artifact_is_refused_by_readers_and_mended_by_the_study(tmp_
     assert again.cells["run_id"].tolist() == first.cells["run_id"].tolist()
     assert registry.scores(hash_).equals(truth)
     assert registry.predictions(hash_).member.tolist() == list(range(10))
+
+
+def test_a_cell_whose_shards_are_not_those_that_were_stored_is_not_called_complete(tmp_path, monkeypatch):
+    """As when a driver that was thought dead writes over the shards of the one that took over."""
+    monkeypatch.chdir(tmp_path)
+    store = CellWriter.store
+
+    def overwritten(writer, predictions, series):
+        store(writer, predictions, series)
+        store(writer, predictions[:-1], {})
+
+    monkeypatch.setattr(CellWriter, "store", overwritten)
+    with pytest.raises(TakenError, match="another driver has stored members of it too"):
+        run(tiny(members=10), tmp_path)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert run(tiny(members=10), tmp_path).cells["members"].tolist() == [10, 10, 10, 10]
 
 
 def test_growing_trains_only_the_new_members_and_ends_like_one_go(tmp_path, monkeypatch, done):

@@ -21,10 +21,10 @@ from memreg.grid import check_dataset, check_name, first_error
 from memreg.recipe import Recipe
 from memreg.record import conclude, describe, finish
 from memreg.registry import CellWriter, Registry, Store
-from memreg.registry.leases import Leases
+from memreg.registry.leases import Leases, end_status
 from memreg.registry.reader import labels
 from memreg.registry.shards import members_of
-from memreg.registry.store import end_status, ended
+from memreg.registry.store import ended
 from memreg.report import write_report
 
 SHARD = 100  # members of one

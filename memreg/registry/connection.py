@@ -190,12 +190,13 @@ def _create_sqlite(engine: Engine) -> None:
 
 @contextmanager
 def exclusive(uri: str) -> Iterator[bool]:
-    """One driver of this tracking store at a time in here; False over HTTP, where nothing is exclusive."""
+    """One driver of this tracking store at a time in here; False where nothing is exclusive: over HTTP, and
+    on databases whose locks memreg does not know."""
     if uri.startswith("http"):
         yield False
     else:
         with _reached(uri, create=False) as engine, alone(engine):
-            yield True
+            yield engine.dialect.name in ("sqlite", *LOCKS)
 
 
 @contextmanager

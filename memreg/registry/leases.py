@@ -11,13 +11,11 @@ HTTP, where nothing is exclusive, a claim must have stood for SETTLE seconds.
 
 import json
 import os
-import socket
 import threading
 import time
 import uuid
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Self
 
 from mlflow import MlflowClient
@@ -25,9 +23,11 @@ from mlflow.entities.run import Run
 from mlflow.exceptions import MlflowException
 
 from memreg.errors import TakenError
+from memreg.processes import exists, machine
 
 LEASE, HEARTBEAT = "memreg.lease", "memreg.heartbeat"
-BEAT, EXPIRY, SETTLE = 15.0, 120.0, 2.0  # seconds
+BEAT, EXPIRY, SETTLE = 15.0, 300.0, 2.0
+"""Seconds. MLflow's own retries may keep a heart silent for four minutes while a server is down."""
 
 
 class Leases:
@@ -43,7 +43,7 @@ class Leases:
             {
                 "token": uuid.uuid4().hex,
                 "study": study_run_id,
-                "machine": _machine(),
+                "machine": machine(),
                 "pid": os.getpid(),
                 "since": datetime.now().astimezone().isoformat(" ", "seconds"),
             }
@@ -54,11 +54,13 @@ class Leases:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._stop.set()
         self._thread.join(BEAT)
         with suppress(MlflowException):
             for run_id in [*self._held]:
+                if error is not None:
+                    self._end(run_id, error)
                 self.release(run_id)
             self._client.delete_tag(self._study, HEARTBEAT)
 
@@ -91,6 +93,12 @@ class Leases:
                 f"this driver for {EXPIRY:.0f} s: what it stored is kept, the same command goes on"
             )
 
+    def _end(self, run_id: str, error: BaseException) -> None:
+        """Leave no run of ours running, at whatever moment we were stopped."""
+        run = self._client.get_run(run_id)
+        if self.settled(run) and run.info.status == "RUNNING":
+            self._client.set_terminated(run_id, end_status(error))
+
     def release(self, run_id: str) -> None:
         """Give a cell back."""
         if self.settled(self._client.get_run(run_id)):
@@ -122,28 +130,14 @@ class Leases:
                 self._client.set_tag(self._study, HEARTBEAT, str(time.time()))
 
 
+def end_status(error: BaseException) -> str:
+    """KILLED for Ctrl-C and SIGTERM, FAILED for everything else."""
+    return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+
+
 def _alive(lease: dict[str, Any], study: Run) -> bool:
     if study.info.status != "RUNNING" or study.info.lifecycle_stage != "active":
         return False
-    if lease["machine"] == _machine() and not _process_exists(lease["pid"]):
+    if lease["machine"] == machine() and not exists(lease["pid"]):
         return False
     return time.time() - float(study.data.tags.get(HEARTBEAT, 0)) < EXPIRY
-
-
-def _machine() -> str:
-    """Where process ids mean the same: this host, and this namespace of them."""
-    try:
-        namespace = Path("/proc/self/ns/pid").readlink()
-    except OSError:
-        return socket.gethostname()
-    return f"{socket.gethostname()} {namespace}"
-
-
-def _process_exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

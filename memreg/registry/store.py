@@ -24,7 +24,7 @@ from memreg.prediction import Prediction
 from memreg.registry.api import newest
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, environment_run_id, exclusive, masked, outage
-from memreg.registry.leases import SETTLE, Leases
+from memreg.registry.leases import SETTLE, Leases, end_status
 from memreg.registry.provenance import provenance
 from memreg.registry.shards import read_shard, write_shard
 from memreg.registry.view import view_tag
@@ -300,8 +300,3 @@ def ended(run: RunWriter) -> Iterator[RunWriter]:
             run.end(end_status(error))
         raise
     run.end("FINISHED")
-
-
-def end_status(error: BaseException) -> str:
-    """KILLED for Ctrl-C and SIGTERM, FAILED for everything else."""
-    return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"

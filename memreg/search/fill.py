@@ -38,9 +38,9 @@ def sampler(kind: Kind = "gp", seed: int = 0) -> optuna.samplers.BaseSampler:
         return optuna.samplers.QMCSampler(seed=seed, warn_independent_sampling=False)
 
 
-def progress(study: optuna.Study, targets: Targets) -> Progress:
+def progress(finished: Sequence[Told], targets: Targets) -> Progress:
     """A target is filled by a trial whose cell has all its members and is within the tolerance of it."""
-    whole = [(t, t.estimate.accuracy) for t in told(study) if t.whole and t.estimate is not None]
+    whole = [(t, t.estimate.accuracy) for t in finished if t.whole and t.estimate is not None]
     taken = targets.filled([accuracy for _, accuracy in whole])
     return Progress(
         {target: whole[taken[target]][0] for target in targets.values if target in taken},
@@ -66,7 +66,7 @@ class Fill:
     seed: int = 0
 
     def reached(self) -> bool:
-        return not progress(self.study, self.targets).open
+        return not progress(told(self.study), self.targets).open
 
     def propose(self) -> Point | None:
         if self.kind != "gp":
@@ -75,13 +75,14 @@ class Fill:
         finished = told(self.study)
         floor = _floor(finished)
         seen = [(t.point, t.estimate or floor) for t in finished]
-        among = progress(self.study, self.targets).open
+        among = progress(finished, self.targets).open
         return propose(self.space, self.sizes, seen, pending, self.targets, among, self.seed)
 
     def judge(self, trial: Trial, accuracies: Accuracies) -> Verdict:
         e = Estimate.of(list(accuracies.values()))
-        scatter = Scatter.of([t.estimate for t in told(self.study) if t.estimate is not None])
-        among = progress(self.study, self.targets).open
+        finished = told(self.study)
+        scatter = Scatter.of([t.estimate for t in finished if t.estimate is not None])
+        among = progress(finished, self.targets).open
         value, clear = self.targets.distance(e.accuracy, among), self._clear(e, scatter, among)
         report_new(self.study, trial, {e.members: value})
         hopeless = e.members >= FEW and self._hope(e, scatter, among) < HOPE

@@ -6,7 +6,6 @@ members that it has.
 """
 
 import os
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -17,12 +16,15 @@ from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from memreg.errors import MemregError, OutageError, TakenError
+from memreg.processes import exists, machine
 from memreg.search.accuracy import Estimate
 from memreg.search.space import Point, Space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 FAILURES = 5  # in a row, after which it is not the recipe
 DRIVER = "driver"
+STOPPED = (KeyboardInterrupt, TakenError, OutageError, OptunaError)
+"""What ends a driver, and is no fault of its trial's recipe."""
 
 Accuracies = Mapping[int, float]
 """Test accuracy by member; of those that did not diverge."""
@@ -93,14 +95,20 @@ def search(
     Raises `MemregError` when several trials in a row have failed.
     """
     while True:
-        with alone():
-            if goal.reached() or len(told(study)) >= trials:
-                return
-            try:
-                trial, point = _ask(study, space, goal)
-            except ExhaustedError:
-                return
-        report(_run(study, trial, point, goal, train, members))
+        try:
+            with alone():
+                if goal.reached() or len(told(study)) >= trials:
+                    return
+                try:
+                    trial, point = _ask(study, space, goal)
+                except ExhaustedError:
+                    return
+            finished = _run(study, trial, point, goal, train, members)
+        except STOPPED:
+            with suppress(Exception), alone():  # if that fails too, the next driver does it
+                _give_up_abandoned(study)
+            raise
+        report(finished)
 
 
 def told(study: optuna.Study) -> list[Told]:
@@ -124,15 +132,13 @@ def report_new(study: optuna.Study, trial: Trial, values: Mapping[int, float]) -
 
 def _ask(study: optuna.Study, space: Space, goal: Goal) -> tuple[Trial, Point]:
     """A trial that was given up, else a new one: as the goal proposes, else as Optuna's sampler suggests."""
-    for t in _running(study):
-        if _abandoned(t) and t.number in {r.number for r in _running(study)}:  # not told as its driver ended
-            _give_up(study, t)
+    _give_up_abandoned(study)
     if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         point = goal.propose()
         if point is not None:
             study.enqueue_trial(point)
     trial = study.ask()
-    trial.set_user_attr(DRIVER, f"{socket.gethostname()}:{os.getpid()}")
+    trial.set_user_attr(DRIVER, f"{machine()}:{os.getpid()}")
     return trial, space.readable(_suggest(trial, space))
 
 
@@ -150,9 +156,7 @@ def _run(study: optuna.Study, trial: Trial, point: Point, goal: Goal, train: Tra
             verdict = goal.judge(trial, accuracies)
             if verdict.stop:
                 break
-    except (KeyboardInterrupt, TakenError, OutageError, OptunaError):
-        with suppress(OptunaError):  # then the next driver does it
-            _give_up(study, study.get_trials(deepcopy=False)[trial.number])
+    except STOPPED:
         raise
     except Exception as error:
         trial.set_user_attr("error", f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
@@ -196,24 +200,21 @@ def _suggest(trial: Trial, space: Space) -> Point:
     return point
 
 
-def _give_up(study: optuna.Study, t: FrozenTrial) -> None:
-    """Told as failed, without an error, and its recipe is the next to be tried."""
-    study.tell(t.number, state=TrialState.FAIL)
-    study.enqueue_trial(t.params)
+def _give_up_abandoned(study: optuna.Study) -> None:
+    """Told as failed, without an error, and their recipes are the next to be tried."""
+    for t in _running(study):
+        if _abandoned(t) and t.number in {r.number for r in _running(study)}:  # not told as its driver ended
+            study.tell(t.number, state=TrialState.FAIL)
+            study.enqueue_trial({**t.system_attrs.get("fixed_params", {}), **t.params})
 
 
 def _abandoned(t: FrozenTrial) -> bool:
-    """Whether its driver, on this machine, is no more. Asked while no other driver can be asking."""
-    host, _, pid = t.user_attrs.get(DRIVER, "").rpartition(":")
-    if host != socket.gethostname():
-        return not host
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return int(pid) == os.getpid()
+    """Whether its driver, on this machine, is no more, or is this one, which has no other trial when it asks.
+    Asked while no other driver can be asking."""
+    where, _, pid = t.user_attrs.get(DRIVER, "").rpartition(":")
+    if where != machine():
+        return not where
+    return int(pid) == os.getpid() or not exists(int(pid))
 
 
 def _too_many(trials: Sequence[Told]) -> None:
