@@ -105,6 +105,53 @@ class Postgres:
         )
 
 
+def mariadb_program() -> str | None:
+    return shutil.which("mariadbd") or shutil.which("/usr/sbin/mariadbd")
+
+
+class MariaDb:
+    """A MariaDB of its own, for what is said of MySQL: it speaks its protocol and dialect."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._directory = Path(tempfile.mkdtemp(prefix="memreg-mariadb-"))
+        self._socket = self._directory / "socket"
+        user = ["--user=mysql"] if os.getuid() == 0 else []
+        if user:
+            shutil.chown(self._directory, "mysql", "mysql")
+        data = f"--datadir={self._directory}/data"
+        normal = "--auth-root-authentication-method=normal"
+        subprocess.run(
+            ["mariadb-install-db", "--no-defaults", *user, data, normal], check=True, capture_output=True
+        )
+        self._log = (self._directory / "log").open("wb")
+        program = [mariadb_program() or "mariadbd", "--no-defaults", *user, data, f"--socket={self._socket}"]
+        options = [f"--port={self.port}", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"]
+        self._process = subprocess.Popen([*program, *options], stdout=self._log, stderr=self._log)
+        deadline = time.monotonic() + 300
+        while self._sql("SELECT 1"):
+            assert self._process.poll() is None, (self._directory / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.3)
+        assert not self._sql(f"CREATE USER memreg@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'")
+        assert not self._sql("GRANT ALL ON *.* TO memreg@'127.0.0.1'")
+
+    def database(self, name: str) -> str:
+        """A fresh database; its tracking URI."""
+        assert not self._sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        return f"mysql+pymysql://memreg:{PASSWORD}@127.0.0.1:{self.port}/{name}"
+
+    def remove(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _sql(self, statement: str) -> int:
+        client = ["mariadb", "--no-defaults", "-S", str(self._socket), "-u", "root", "-e", statement]
+        return subprocess.run(client, capture_output=True).returncode
+
+
 class MlflowServer:
     """`mlflow server` on a database, with proxied artifacts and MLflow's own authentication."""
 

@@ -1,10 +1,12 @@
 """Two readers, one frame; and reading changes nothing."""
 
 import hashlib
+import os
 import re
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,13 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
+from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam
+from servers import MariaDb, mariadb_program
 
 from memreg.errors import MemregError
 from memreg.registry import Registry
 from memreg.registry.api import Api
-from memreg.registry.connection import connect
+from memreg.registry.connection import connect, exclusive
 from memreg.registry.frames import frame
 from memreg.registry.reader import COMPLETE
 from memreg.registry.sql import REVISIONS, Sql, sql_reader
@@ -141,11 +145,8 @@ def one_snapshot(uri):
         while not stop.is_set():
             turn += 1
             with engine.begin() as connection:
-                values = {"turn": str(turn), "metric": turn, "key": "turn", "other": "metric"}
-                connection.execute(sa.text("UPDATE params SET value = :turn WHERE key = :key"), values)
-                connection.execute(
-                    sa.text("UPDATE latest_metrics SET value = :metric WHERE key = :other"), values
-                )
+                for table, key, value in ((SqlParam, "turn", str(turn)), (SqlLatestMetric, "metric", turn)):
+                    connection.execute(sa.update(table).where(table.key == key).values(value=value))
             stop.wait(0.001)
 
     writer = threading.Thread(target=write)
@@ -175,6 +176,38 @@ def test_postgresql_is_read_alike(postgres):
     assert re.search(r"[\d.]+ s before, [\d.]+ s after", tune(uri))
     with pytest.raises(MemregError, match="--wal is for SQLite"):
         tune(uri, wal=True)
+
+
+@pytest.fixture(scope="module")
+def mysql():
+    """The tracking URI of a MariaDB."""
+    if mariadb_program() is None:
+        missing = "MariaDB is not installed (apt-get install mariadb-server)"
+        if os.environ.get("MEMREG_REQUIRE_REAL") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    server = MariaDb()
+    yield server.database("odd")
+    server.remove()
+
+
+def test_mysql_is_read_alike_and_its_drivers_wait_for_each_other(mysql):
+    same_frames(mysql, odd_store.fill(connect(mysql, create=True)))
+    one_snapshot(mysql)
+    assert re.search(r"[\d.]+ s before, [\d.]+ s after", tune(mysql))
+    inside, most = [], []
+
+    def enter(i):
+        with exclusive(mysql) as alone:
+            inside.append(i)
+            most.append(len(inside))
+            time.sleep(0.05)
+            inside.remove(i)
+        return alone
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(enter, range(8)))
+    assert most == [1] * 8
 
 
 def test_tuning_says_what_it_gained(odd, tmp_path, monkeypatch):

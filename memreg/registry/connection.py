@@ -158,7 +158,7 @@ def _reached(uri: str, create: bool) -> Iterator[Engine]:
     except ImportError as error:
         raise MemregError(
             f"tracking URI {masked(uri)} cannot be used: {one_line(error)}: pip install 'memreg[postgres]', "
-            "or the driver of your database"
+            "'memreg[mysql]' or the driver of your database"
         ) from error
 
 

@@ -197,7 +197,7 @@ def server_down(scene: Scene, times: int) -> None:
         left, outages = times - len(scene.seen), 0
         while outages < left and scene.until(process, 1):
             server.stop()
-            time.sleep(scene.rng.uniform(0.5, 30))
+            time.sleep(scene.rng.uniform(0.5, 30) if outages or scene.seen else 30)
             server.start()
             outages += 1
         scene.seen += outages * [scene.ended(process, (0,))]
