@@ -139,7 +139,8 @@ def database_locked_for_long(scene: Scene, times: int) -> None:
     for process in scene.attempts(times):
         if scene.up_to(process, 2):
             with locked(scene):
-                scene.seen.append(scene.ended(process))
+                said = scene.ended(process)
+            scene.seen += [said] * (process.returncode != 0)  # else it had nothing left to write
 
 
 @contextmanager
