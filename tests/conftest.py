@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from servers import MlflowServer, Postgres, postgres_programs
+from servers import MlflowServer, Postgres, absent, postgres_programs
 from studies import PLANTED, PLANTED_RECIPE, program, run, tiny, uri
 
 from memreg.cli import memreg
@@ -30,9 +30,7 @@ def cifar10_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     unpack = Path(__file__).parents[2] / "shared" / "data" / "cifar10" / "unpack.py"
     if not unpack.is_file():
-        if os.environ.get("MEMREG_REQUIRE_REAL") == "1":
-            pytest.fail(f"real CIFAR-10 is required, and there is no {unpack}")
-        pytest.skip("real CIFAR-10 is not beside this checkout")
+        absent(f"real CIFAR-10 is not beside this checkout: there is no {unpack}")
     base = tmp_path_factory.getbasetemp()
     root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "real-cifar10"
     with locked(root):
@@ -70,10 +68,7 @@ def tool(planted, monkeypatch, capsys):
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL, whose databases are the tests'."""
     if postgres_programs() is None:
-        missing = "PostgreSQL is not installed (apt-get install postgresql)"
-        if os.environ.get("MEMREG_REQUIRE_REAL") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        absent("PostgreSQL is not installed (apt-get install postgresql)")
     server = Postgres()
     yield server
     server.remove()

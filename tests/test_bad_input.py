@@ -4,7 +4,6 @@ import importlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 import mlflow
 import numpy as np
 import pytest
+from servers import free_port
 
 from memreg import options
 from memreg.cli import memreg
@@ -177,16 +177,10 @@ def workplace(tmp_path, monkeypatch):
         signal.signal(number, handler)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return str(s.getsockname()[1])
-
-
 @pytest.mark.parametrize(("name", "arguments", "message"), CASES, ids=lambda v: str(v)[:60])
 def test_one_line_and_nothing_left(workplace, monkeypatch, capsys, name, arguments, message):
     before = {p for p in workplace.rglob("*") if "mlflow.db" not in p.name}
-    arguments = [a.replace("PORT", free_port()) for a in arguments]
+    arguments = [a.replace("PORT", str(free_port())) for a in arguments]
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     with pytest.raises(SystemExit) as exit_:
         options.run(command(name))

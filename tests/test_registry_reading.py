@@ -1,7 +1,6 @@
 """Two readers, one frame; and reading changes nothing."""
 
 import hashlib
-import os
 import re
 import shutil
 import threading
@@ -16,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam
-from servers import MariaDb, mariadb_program
+from servers import MariaDb, absent, mariadb_program
 
 from memreg.errors import MemregError
 from memreg.registry import Registry
@@ -182,10 +181,7 @@ def test_postgresql_is_read_alike(postgres):
 def mysql():
     """The tracking URI of a MariaDB."""
     if mariadb_program() is None:
-        missing = "MariaDB is not installed (apt-get install mariadb-server)"
-        if os.environ.get("MEMREG_REQUIRE_REAL") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        absent("MariaDB is not installed (apt-get install mariadb-server)")
     server = MariaDb()
     yield server.database("odd")
     server.remove()

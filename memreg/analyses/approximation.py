@@ -12,7 +12,7 @@ from memreg.analyses.memorization import score_table
 from memreg.cell import Cell
 from memreg.design import Spread, Subsets
 from memreg.errors import MemregError
-from memreg.estimators.approximation import Comparison, by_size, compare
+from memreg.estimators.approximation import Comparison, by_size, compare, numbered
 from memreg.estimators.counts import Floats
 from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.outliers import spp_by_error, spp_sums
@@ -126,7 +126,7 @@ def approximation_error(registry: Registry, subset_cells: str, loo_cell: str) ->
         cells.append(cell)
     truth = truth_scores(registry, what.hash).iloc[targets]
     planted = _planted(registry.examples(loo_cell))
-    groups = None if planted is None else _groups(*(column[targets] for column in planted))
+    groups = None if planted is None else numbered(*(column[targets] for column in planted))
     comparisons = {}
     for e in estimates:
         if e.name in comparisons:
@@ -206,12 +206,6 @@ def _planted(examples: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int6
     group = examples.loc[examples["split"] == "train", "group"].to_numpy()
     sizes = np.bincount(group[group >= 0])
     return group, np.where(group >= 0, sizes[group], 0)
-
-
-def _groups(group: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A number for each sub-population, and one for each ordinary example."""
-    numbers: NDArray[np.int64] = np.where(size > 0, group, -1 - np.arange(len(group)))
-    return numbers
 
 
 def _by_size(

@@ -104,7 +104,7 @@ def by_size(error: Floats, size: NDArray[np.int64], group: NDArray[np.int64]) ->
     error, size, group: [targets]; size 0 is for ordinary examples, each of which is its own group.
     """
     frame = pd.DataFrame({"size": size, "mean_error": error, "mean_absolute_error": np.abs(error)})
-    frame["group"] = np.where(size > 0, group, -1 - np.arange(len(group)))
+    frame["group"] = numbered(group, size)
     rows = []
     for own, part in frame.groupby("size"):
         means = part.groupby("group")[["mean_error", "mean_absolute_error"]].mean()
@@ -114,6 +114,12 @@ def by_size(error: Floats, size: NDArray[np.int64], group: NDArray[np.int64]) ->
             row |= {key: means[key].mean(), f"{key}_low": low, f"{key}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def numbered(group: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each sub-population, and one for each ordinary example (size 0), shape [n]."""
+    numbers: NDArray[np.int64] = np.where(size > 0, group, -1 - np.arange(len(group)))
+    return numbers
 
 
 def _consistent(estimate: pd.DataFrame, truth: pd.DataFrame) -> Mask:
