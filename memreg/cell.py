@@ -5,12 +5,13 @@ import json
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from memreg.design import Design, Imported
 from memreg.recipe import Recipe
 
 LONGEST_PARAM = 500
+DESIGN_PARAMS = {"seed": "design_seed", "version": "design_version"}
 
 
 class Cell(BaseModel):
@@ -24,6 +25,14 @@ class Cell(BaseModel):
     """Of the arrays that the name stands for."""
     recipe: Recipe
     design: Design
+
+    @field_validator("design", mode="before")
+    @classmethod
+    def _is_of_version_1_where_none_is_stored(cls, design: Any) -> Any:
+        """Stored subsets without a version are from before there was a second one."""
+        if isinstance(design, dict) and design.get("kind") == "subsets":
+            return {"version": 1, **design}
+        return design
 
     def canonical_json(self) -> str:
         """Sorted keys, no spaces: equal cells, and only those, have equal text.
@@ -55,7 +64,7 @@ class Cell(BaseModel):
             "dataset": self.dataset,
             **self.recipe.model_dump(mode="json", exclude_unset=imported),
             "design": design.pop("kind"),
-            **{("design_seed" if key == "seed" else key): _short(value) for key, value in design.items()},
+            **{DESIGN_PARAMS.get(key, key): _short(value) for key, value in design.items()},
         }
 
 

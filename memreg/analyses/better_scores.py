@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import reduce
 from operator import add
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def extrapolated_scores(registry: Registry, cell: str, neighbours: str | None = 
         design = what.design
         if not isinstance(design, Subsets | Spread):
             continue
-        if what == own.with_design(own.design.model_copy(update={"r": design.r})):
+        if what.with_design(own.design) == own and _but_for_r(design) == _but_for_r(own.design):
             shards = registry.shards(other, COLUMNS)
             counts[design.r] = tally_shards(shards, labels(registry.examples(other))).total
             members[what.hash] = registry.members(what.hash)
@@ -126,6 +127,11 @@ def scores_by(estimator: str, registry: Registry, cell: str, neighbours: str | N
         own = registry.cell(cell).hash
         table.attrs[MEMBERS] = {own: registry.members(own)}
     return table
+
+
+def _but_for_r(design: Subsets | Spread) -> dict[str, Any]:
+    """What tells two designs apart; the version follows from r."""
+    return design.model_dump(exclude={"r", "version"})
 
 
 def _without_neighbours(estimator: str, neighbours: str | None) -> None:
