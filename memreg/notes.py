@@ -5,6 +5,7 @@ from math import isnan
 
 from memreg.analyses.conclusions import in_words
 from memreg.analyses.correlation import Correlation
+from memreg.analyses.memorization import memorized_in_words
 from memreg.cell import Cell
 from memreg.grid import Grid
 
@@ -25,13 +26,12 @@ def cell(cell: Cell, parameters: int | None, metrics: Mapping[str, float]) -> st
     fields = "\n".join(f"| {key} | {value} |" for key, value in cell.params().items())
     scored = (
         f", on excluded ones {metrics['excluded_accuracy']:.2%}. Mean memorization score "
-        f"{metrics['mean_score']:.4f}; {metrics['memorized_fraction/0.25']:.2%} of the training examples "
-        "score 0.25 or more"
+        f"{metrics['mean_score']:.4f}. {memorized_in_words(metrics)}"
     )
     return (
         f"## {recipe.model} on {cell.dataset}\n\n"
         f"{size}{metrics['members']:.0f} members. {tested}ccuracy on included examples "
-        f"{metrics['included_accuracy']:.2%}{'' if isnan(metrics['mean_score']) else scored}.\n\n"
+        f"{metrics['included_accuracy']:.2%}{'.' if isnan(metrics['mean_score']) else scored}\n\n"
         "Each member's scalars are the series `member/...` (step = member index); its prediction on every "
         f"example is in `predictions/`.\n\n| field | value |\n| --- | --- |\n{fields}\n"
     )

@@ -15,6 +15,7 @@ from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.errors import TakenError
 from memreg.estimators.summary import summarise
 from memreg.registry import CellWriter, Registry, RunWriter
+from memreg.registry.frames import METRICS, METRICS_SCHEMA
 from memreg.registry.shards import read_shards
 
 SERIES = ("member/test_accuracy", "member/included_accuracy", "member/train_seconds")
@@ -68,7 +69,7 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
     writer.end("FINISHED")  # first: a cell that is complete is not looked at again
     writer.log(
         metrics=metrics,
-        tags={"memreg.status": "complete"},
+        tags={"memreg.status": "complete", METRICS: METRICS_SCHEMA},
         note=notes.cell(cell, parameters, metrics),
     )
     writer.complete = True

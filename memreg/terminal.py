@@ -85,7 +85,7 @@ class Reporter:
         seconds = time.monotonic() - self._began
         self._say(
             f"[{len(self._done)}/{len(self._members)}] {cell.recipe.model} on {cell.dataset}: test accuracy "
-            f"{metrics['test_accuracy']:.1%}, score >= 0.25 {_percent(metrics[FRACTION])}, "
+            f"{metrics['test_accuracy']:.1%}, memorized {_percent(metrics[FRACTION])}, "
             f"{metrics['members']:.0f} members, {seconds:.0f} s"
         )
 
@@ -146,7 +146,7 @@ def show_cells(table: pd.DataFrame) -> None:
         "incl.",
         "excl.",
         "mean score",
-        "≥ .25",
+        "memorized",
         "hash",
     )
     for name in ("data set", "model"):

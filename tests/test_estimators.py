@@ -5,7 +5,7 @@ from scipy import stats
 from memreg.design import Subsets
 from memreg.estimators.bootstrap import interval, replicates, standard_error
 from memreg.estimators.counts import tally
-from memreg.estimators.scores import memorized_fraction, scores
+from memreg.estimators.scores import counted_fraction, scores
 from memreg.estimators.summary import summarise
 
 
@@ -99,10 +99,10 @@ def test_mean_score_is_the_accuracy_gap_when_counts_are_equal():
     assert m["test_accuracy"] == pytest.approx(correct[:, 60:].mean())
 
 
-def test_memorized_fraction_counts_the_threshold_itself():
+def test_counted_fraction_counts_the_threshold_itself():
     score = np.array([0.25, 0.249, 0.5, np.nan, 0.1 + 0.15])
-    assert memorized_fraction(score, 0.25) == pytest.approx(3 / 4)
-    assert np.isnan(memorized_fraction(np.array([np.nan]), 0.25))
+    assert counted_fraction(score, 0.25) == pytest.approx(3 / 4)
+    assert np.isnan(counted_fraction(np.array([np.nan]), 0.25))
 
 
 def test_bootstrap_standard_error_is_that_of_training_again():

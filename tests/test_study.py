@@ -48,7 +48,11 @@ def test_runs_are_the_contract_read_without_memreg(done):
         assert "members" not in data.params
         expected = "members test_accuracy included_accuracy excluded_accuracy mean_score train_seconds"
         assert set(expected.split()) <= data.metrics.keys()
-        assert {f"memorized_fraction/{t / 100:.2f}" for t in range(5, 100, 5)} <= data.metrics.keys()
+        for kind in ("memorized", "counted"):
+            assert {f"{kind}_fraction/{t / 100:.2f}" for t in range(5, 100, 5)} <= data.metrics.keys()
+        low, high = (data.metrics[f"memorized_fraction_{end}/0.25"] for end in ("low", "high"))
+        assert 0 <= low <= data.metrics["memorized_fraction/0.25"] <= high <= 1
+        assert tags["memreg.metrics"] == "2"
         series = client.get_metric_history(cell.info.run_id, "member/test_accuracy")
         assert [m.step for m in sorted(series, key=lambda m: m.step)] == list(range(20))
         assert np.mean([m.value for m in series]) == pytest.approx(data.metrics["test_accuracy"])
@@ -80,7 +84,7 @@ def test_scores_and_r_recomputed_from_the_shards_alone(done):
         fractions.append((p1 - p0 >= 0.25 - 1e-9).mean())
         accuracies.append(correct[:, n:].mean())
     stored = json.loads(Path(artifact(client, outcome.run_id, "correlation.json")).read_text())
-    r = stored["pooled"]["memorized_fraction/0.25"]["r"]
+    r = stored["pooled"]["counted_fraction/0.25"]["r"]
     assert r == pytest.approx(np.corrcoef(accuracies, fractions)[0, 1], abs=1e-6)
 
 

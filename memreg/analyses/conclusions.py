@@ -15,7 +15,9 @@ def named(statistic: str) -> str:
     """A statistic within a sentence."""
     name, _, threshold = statistic.partition("/")
     if name == "memorized_fraction":
-        return f"memorized fraction (score >= {threshold})"
+        return f"memorized fraction (true score >= {threshold})"
+    if name == "counted_fraction":
+        return f"share of noisy scores >= {threshold}"
     return {"mean_score": "mean score", "gap": "included minus excluded accuracy"}[name]
 
 
@@ -29,9 +31,6 @@ def _headline(result: Correlation) -> str:
         f"{_interval(r.member_low, r.member_high)} (same cells trained again); Spearman's rho = {r.rho:.3f} "
         f"{_interval(r.rho_low, r.rho_high)}."
     )
-    fewer = [f"{row['r']:.3f} at {row['members']:.0f}" for row in result.members if row["measured"]][:-1]
-    if fewer:
-        text += f" With fewer members: {', '.join(fewer)}."
     if result.statistic != "mean_score":
         text += f" Mean score: r = {_with(score)}."
     if score.corrected == score.corrected:

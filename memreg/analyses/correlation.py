@@ -12,10 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from memreg import figures
-from memreg.analyses.measured import KEYS, Measured, measure
+from memreg.analyses.measured import Measured, measure
 from memreg.errors import MemregError
-from memreg.estimators.attenuation import disattenuated
-from memreg.estimators.correlation import Pearson, coefficient, pearson
+from memreg.estimators.correlation import Pearson, pearson
 from memreg.estimators.identity import Identity, identity
 from memreg.estimators.summary import STATISTICS
 from memreg.estimators.trajectories import FEWEST as FEWEST_FOR_SHAPES
@@ -26,7 +25,6 @@ HEADLINES = ("memorized_fraction/0.25", "mean_score")
 CORRELATED = ("gap", *STATISTICS)
 EXACT = ("gap", "mean_score")  # what the identity is about, to the letter
 FEWEST = 3  # cells of a correlation
-MORE = (2.0, 4.0, 10.0, np.inf)  # times the members, for r as it would be with them
 
 ByStatistic = dict[str, Pearson]
 Mask = NDArray[np.bool_]
@@ -53,8 +51,6 @@ class Correlation:
     """Partial: with included accuracy held fixed."""
     identities: dict[str, Identity]
     """By statistic."""
-    members: list[dict[str, Any]]
-    """`r` of the statistic at fewer `members` (`measured`) and, as the noise predicts it, at more."""
     trajectories: dict[str, Trajectories]
     """How examples' scores move along test accuracy, by data set."""
 
@@ -65,7 +61,7 @@ class Correlation:
 
     def to_json(self) -> str:
         """correlation.json: numbers that do not exist are null."""
-        keys = "statistic pooled within without fixed_effects families given_included identities members"
+        keys = "statistic pooled within without fixed_effects families given_included identities"
         content: dict[str, Any] = {"x": "test_accuracy", "pooled_only": self.pooled_only}
         content |= {key: _plain(getattr(self, key)) for key in keys.split()}
         content["trajectories"] = {name: _summary(moving) for name, moving in self.trajectories.items()}
@@ -78,7 +74,7 @@ def correlate(registry: Registry, study: str | Sequence[str], statistic: str = H
     if statistic not in CORRELATED:
         raise MemregError(
             f"unknown statistic '{statistic}': one of gap, mean_score, memorized_fraction/0.05 .. "
-            "memorized_fraction/0.95"
+            "memorized_fraction/0.95, counted_fraction/0.05 .. counted_fraction/0.95"
         )
     studies = [study] if isinstance(study, str) else study
     table = pd.concat([registry.cells(name) for name in studies]).drop_duplicates("cell")
@@ -111,7 +107,6 @@ def of_measured(measured: Measured, statistic: str) -> Correlation:
         _by(measured, families, lambda name: families == name),
         _all(measured, np.ones(len(datasets), bool), given="included_accuracy"),
         {key: identity(test, measured.values(key), included, key in EXACT) for key in CORRELATED},
-        _by_members(measured, statistic),
         _trajectories(measured, datasets),
     )
 
@@ -162,26 +157,6 @@ def _by(measured: Measured, names: NDArray[Any], mask: Any) -> dict[str, ByStati
     return {
         str(name): _all(measured, mask(name)) for name in dict.fromkeys(names) if mask(name).sum() >= FEWEST
     }
-
-
-def _by_members(measured: Measured, statistic: str) -> list[dict[str, Any]]:
-    """The mean r over random subsets of the members, r as it is, and r as the noise predicts it for more."""
-    v = np.stack([measured.values("test_accuracy"), measured.values(statistic)])
-    known = ~np.isnan(v).any(0)
-    v, noise = v[:, known], measured.noise_of("test_accuracy", statistic)[known]
-    members, blocks = measured.values("members")[known], measured.blocks[known]
-    one_group = np.zeros(v.shape[1], np.int64)
-    pair = [KEYS.index("test_accuracy"), KEYS.index(statistic)]
-    fewer = [
-        (float((k * members / blocks).mean()), coefficient(draws[pair][..., known], one_group).mean())
-        for k, draws in measured.fewer.items()
-    ]
-    here = [(float(members.mean()), coefficient(v, one_group))]
-    more = [(float(members.mean() * f), disattenuated(v, one_group, noise, 1 / f)) for f in MORE]
-    return [
-        {"members": m, "r": float(r), "measured": i < len(fewer) + 1}
-        for i, (m, r) in enumerate([*fewer, *here, *more])
-    ]
 
 
 def _trajectories(measured: Measured, datasets: NDArray[Any]) -> dict[str, Trajectories]:

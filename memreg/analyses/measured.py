@@ -8,15 +8,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from memreg.analyses.tallies import COLUMNS, tally_shards
-from memreg.estimators.bootstrap import covariance, interval, replicates, subsamples
-from memreg.estimators.counts import Floats, Tally
-from memreg.estimators.summary import STATISTICS, summarise
+from memreg.estimators import mixture
+from memreg.estimators.bootstrap import covariance, interval, replicates
+from memreg.estimators.counts import Counts, Floats, Tally
+from memreg.estimators.scores import THRESHOLDS
+from memreg.estimators.summary import STATISTICS, fraction_key, summarise
 from memreg.registry import Registry
 from memreg.registry.reader import labels
 
 KEYS = ("test_accuracy", "included_accuracy", "gap", *STATISTICS)
 SIGNED = ("gap", "mean_score")  # between -1 and 1; all others are shares
-DRAWS = 50  # subsets of the members, for r at fewer of them
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,11 @@ class Measured:
 
     cells: pd.DataFrame
     """A row per cell: `run_id`, `cell`, `dataset`, `model`, `members`, then each of KEYS with `_low` and
-    `_high` (95 %, over members)."""
+    `_high` (95 %: of the true share for memorized fractions, over members for all others)."""
     noise: Floats
     """[cells, KEYS, KEYS]: covariance of what finite members leave in the values."""
     blocks: NDArray[np.int64]
     """[cells]: independent blocks of members."""
-    fewer: dict[int, Floats]
-    """By a number of blocks that every cell has: [KEYS, draws, cells], values from random subsets of them."""
     scores: list[Floats]
     """For each cell [3, n_train]: scores from all members, and from two halves of them (every other
     block)."""
@@ -48,7 +47,7 @@ class Measured:
 
 def measure(registry: Registry, table: pd.DataFrame) -> Measured:
     """From predictions alone, a cell in memory at a time; table: rows of `Registry.cells`."""
-    rows, noise, blocks, fewer, scores = [], [], [], [], []
+    rows, noise, blocks, scores = [], [], [], []
     for run_id, hash_, dataset, model in table[["run_id", "cell", "dataset", "model"]].itertuples(
         index=False
     ):
@@ -61,31 +60,32 @@ def measure(registry: Registry, table: pd.DataFrame) -> Measured:
         resampled, n = replicates(sums), len(sums.block)
         row: dict[str, Any] = {"run_id": run_id, "cell": hash_, "dataset": dataset, "model": model}
         row["members"] = metrics["members"]
+        bounds = {key: interval(metrics[key], resampled[key], n) for key in KEYS} | _fraction_bounds(
+            sums.total
+        )
         for key in KEYS:
-            low, high = np.clip(interval(metrics[key], resampled[key], n), -1 if key in SIGNED else 0, 1)
+            low, high = np.clip(bounds[key], -1 if key in SIGNED else 0, 1)
             row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
         rows.append(row)
         blocks.append(n)
         noise.append(covariance(np.stack([resampled[key] for key in KEYS]), n))
-        fewer.append({k: _draws(sums, k) for k in _powers_of_two(n)})
         scores.append(_scores(sums))
     return Measured(
         pd.DataFrame(rows),
         np.stack(noise),
         np.array(blocks),
-        {k: np.stack([one[k] for one in fewer], -1) for k in _powers_of_two(min(blocks))},
         scores,
     )
 
 
-def _powers_of_two(n: int) -> list[int]:
-    return [2**i for i in range(n.bit_length()) if 2**i < n]
-
-
-def _draws(sums: Tally, blocks: int) -> Floats:
-    """[KEYS, DRAWS]; where there are fewer different subsets, they are repeated."""
-    values = subsamples(sums, blocks, DRAWS)
-    return np.stack([np.resize(values[key], DRAWS) for key in KEYS])
+def _fraction_bounds(counts: Counts) -> dict[str, tuple[float, float]]:
+    """95 % interval of each memorized fraction by its name, NaN where members are too few."""
+    names = map(fraction_key, THRESHOLDS)
+    if not mixture.enough(counts):
+        return dict.fromkeys(names, (float("nan"), float("nan")))
+    table = mixture.table(counts)
+    low, high = mixture.share_intervals(table, mixture.fit(table), np.array(THRESHOLDS))
+    return dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
 
 
 def _scores(sums: Tally) -> Floats:

@@ -1,5 +1,6 @@
 """Section 3.2: the memorization scores of one cell."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,16 @@ from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.estimators.counts import Counts
 from memreg.estimators.memorized_set import memorized_set
-from memreg.estimators.scores import scores
-from memreg.estimators.summary import summarise, summarise_scores
+from memreg.estimators.mixture import FEWEST
+from memreg.estimators.scores import THRESHOLDS, scores
+from memreg.estimators.summary import (
+    HEADLINE,
+    bound_keys,
+    counted_key,
+    fraction_key,
+    summarise,
+    summarise_scores,
+)
 from memreg.registry import Registry, RunWriter
 from memreg.registry.reader import labels, scores_name
 
@@ -36,10 +45,9 @@ class Memorization:
         by = f", by {self.estimator}" if self.estimator else ""
         return (
             f"{self.cell.recipe.model} on {self.cell.dataset}, {m['members']:.0f} members{by}: mean score "
-            f"{m['mean_score']:.4f}, {m['memorized_fraction/0.25']:.2%} of {len(self.scores):,} training "
-            f"examples score 0.25 or more, {m['memorized_fraction/0.75']:.2%} score 0.75 or more; "
-            f"median width of the 95 % intervals {np.nanmedian(self.scores.high - self.scores.low):.2f}."
-            + self._of_peers()
+            f"{m['mean_score']:.4f} over {len(self.scores):,} training examples. {memorized_in_words(m)} "
+            "Median width of the scores' 95 % intervals: "
+            f"{np.nanmedian(self.scores.high - self.scores.low):.2f}.{self._of_peers()}"
         )
 
     def _of_peers(self) -> str:
@@ -49,6 +57,24 @@ class Memorization:
             f" {(self.scores['peers'] > 0).mean():.1%} of the examples have a peer that was found; one whose "
             f"effect on accuracy is less than {self.metrics['detectable']:.2f} (median) would not be."
         )
+
+
+def memorized_in_words(metrics: Mapping[str, float]) -> str:
+    """What share of the examples is memorized, and what was counted, from a cell's metrics."""
+    counted = f"{metrics[counted_key(HEADLINE)]:.2%} of the noisy scores are {HEADLINE} or more"
+    share = metrics.get(fraction_key(HEADLINE))
+    if share is None:
+        return f"{counted[0].upper()}{counted[1:]}, which is not the share of the true ones."
+    if np.isnan(share):
+        return (
+            f"The memorized fraction is withheld: it takes {FEWEST} members that include an example and "
+            f"{FEWEST} that exclude it. {counted}."
+        )
+    low, high = (metrics[key] for key in bound_keys(HEADLINE))
+    return (
+        f"{share:.2%} [{low:.2%}, {high:.2%}] of the examples are memorized (true score {HEADLINE} or more); "
+        f"{counted}."
+    )
 
 
 def score_table(counts: Counts, train_labels: NDArray[np.int64]) -> pd.DataFrame:
@@ -82,10 +108,13 @@ def rescore(registry: Registry, cell: str) -> Memorization:
 
 
 def with_scores(result: Memorization, estimator: str, table: pd.DataFrame) -> Memorization:
-    """The same cell by another estimator; `fallback` is the share of examples for which that fell back,
-    `detectable` the median over examples."""
-    metrics = result.metrics | summarise_scores(table["score"].to_numpy())
-    metrics.pop(SET)
+    """The same cell by another estimator, whose scores are counted as they are.
+
+    `fallback` is the share of examples for which that fell back, `detectable` the median over examples.
+    """
+    own = {SET, *map(fraction_key, THRESHOLDS), *bound_keys(HEADLINE)}
+    metrics = {key: value for key, value in result.metrics.items() if key not in own}
+    metrics |= summarise_scores(table["score"].to_numpy())
     if "included_count" in table:
         metrics |= _in_set(table)
     if "fallback" in table:

@@ -1,8 +1,8 @@
 """What finite members do to a correlation: it varies when they are trained again, and is not the cells' own.
 
 Observed moments are those of the cells plus the mean noise (Spearman 1904, for noise that is correlated
-between the axes: a lucky member is lucky on both). A memorized fraction moreover counts noisy scores: its own
-bias at few members, for which see r at fewer of them, is not in the noise and not corrected.
+between the axes: a lucky member is lucky on both). A counted fraction moreover has a bias at few members,
+which is not in the noise and not corrected.
 """
 
 import numpy as np
@@ -13,14 +13,13 @@ from memreg.estimators.counts import Floats
 from memreg.estimators.residuals import residuals
 
 
-def disattenuated(v: Floats, groups: NDArray[np.int64], noise: Floats, factor: float = 0.0) -> float:
-    """r of v[0] and v[1] (given v[2], where there is one), within groups, as with `factor` times the noise.
+def disattenuated(v: Floats, groups: NDArray[np.int64], noise: Floats) -> float:
+    """r of v[0] and v[1] (given v[2], where there is one), within groups, as with infinitely many members.
 
-    0 stands for infinitely many members, 1/2 for twice as many. v: [variables, cells]; noise: [cells,
-    variables, variables]. +-1 where less than the noise is left of the scatter around the line, NaN where
-    less than the noise is left of an axis.
+    v: [variables, cells]; noise: [cells, variables, variables]. +-1 where less than the noise is left of the
+    scatter around the line, NaN where less than the noise is left of an axis.
     """
-    return _r(_moments(v, groups) - (1 - factor) * _total(noise, groups))
+    return _r(_moments(v, groups) - _total(noise, groups))
 
 
 def member_errors(

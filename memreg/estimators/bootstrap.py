@@ -13,30 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t
 
+from memreg.estimators import mixture
 from memreg.estimators.counts import Counts, Floats, Tally
 from memreg.estimators.scores import THRESHOLDS
-from memreg.estimators.summary import fraction_key
+from memreg.estimators.summary import counted_key, fraction_key
 
 CHUNK = 20_000_000  # elements of a replicates x examples array that are held at once
 
 
-def replicates(tally: Tally, n_replicates: int = 500, seed: int = 0) -> dict[str, Floats]:
+def replicates(tally: Tally, n_replicates: int = 100, seed: int = 0) -> dict[str, Floats]:
     """Values from halves of the members, shape [replicates], of `test_accuracy`, `included_accuracy`, `gap`
-    (included minus excluded accuracy), `mean_score` and each memorized fraction.
+    (included minus excluded accuracy), `mean_score`, and each memorized and counted fraction.
 
-    Whole blocks are drawn: members of a balanced block depend on each other's masks.
+    Whole blocks are drawn, since members of a balanced block depend on each other's masks: all choices of
+    half of them where those are no more than n_replicates, else as many random ones.
     """
-    return subsamples(tally, len(tally.block) // 2, n_replicates, seed)
-
-
-def subsamples(tally: Tally, blocks: int, n_replicates: int = 500, seed: int = 0) -> dict[str, Floats]:
-    """As `replicates`, from that many blocks: all choices of them where those are no more than
-    n_replicates, else as many random ones."""
-    weights = _choices(len(tally.block), blocks, n_replicates, seed)
+    weights = _choices(len(tally.block), len(tally.block) // 2, n_replicates, seed)
     counts = tally.counts.each(lambda a: a.astype(np.float32))
     pieces = max(1, len(weights) * counts.included.shape[1] // CHUNK)
     parts = [_replicate(tally, counts, part) for part in np.array_split(weights, pieces)]
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    values = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    fractions = np.stack([_fractions(_drawn(tally, chosen)) for chosen in weights])
+    return values | dict(zip(map(fraction_key, THRESHOLDS), fractions.T, strict=True))
 
 
 def standard_error(values: Floats, blocks: int) -> float:
@@ -95,5 +93,17 @@ def _replicate(tally: Tally, counts: Counts, weights: NDArray[np.int64]) -> dict
             "included_accuracy": included.astype(float),
             "gap": (included - excluded).astype(float),
             "mean_score": np.where(known, score, 0).sum(1) / n,
-            **{fraction_key(t): (score >= t - 1e-6).sum(1) / n for t in THRESHOLDS},
+            **{counted_key(t): (score >= t - 1e-6).sum(1) / n for t in THRESHOLDS},
         }
+
+
+def _drawn(tally: Tally, chosen: NDArray[np.int64]) -> Counts:
+    """Over the chosen blocks, shapes [n]; chosen: 0 or 1 for each block."""
+    return tally.counts.each(lambda a: chosen @ a)
+
+
+def _fractions(counts: Counts) -> Floats:
+    """Memorized fractions at THRESHOLDS, NaN where no example has a score; counts: shapes [n]."""
+    if np.isnan(counts.score).all():
+        return np.full(len(THRESHOLDS), np.nan)
+    return mixture.shares(mixture.fit(mixture.table(counts)), np.array(THRESHOLDS))

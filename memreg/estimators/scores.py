@@ -7,7 +7,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from memreg.estimators.counts import Counts, Floats, Numbers
 
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
-"""Thresholds 0.05 .. 0.95 at which the memorized fraction is reported."""
+"""Thresholds 0.05 .. 0.95 at which memorized and counted fractions are reported."""
 
 
 def scores(counts: Counts) -> pd.DataFrame:
@@ -50,7 +50,11 @@ def newcombe(count1: Numbers, n1: Numbers, count0: Numbers, n0: Numbers) -> tupl
     return low, high
 
 
-def memorized_fraction(score: Floats, threshold: float) -> float:
-    """Share of training examples with score >= threshold (section 3.2); NaN if no example has a score."""
+def counted_fraction(score: Floats, threshold: float) -> float:
+    """Share of training examples with score >= threshold (section 3.2); NaN if no example has a score.
+
+    Scores are noisy, and more of them are above a high threshold than examples are in truth: `mixture`
+    estimates the share of true scores.
+    """
     known = score[~np.isnan(score)]
     return float(np.mean(known >= threshold - 1e-12)) if len(known) else float("nan")

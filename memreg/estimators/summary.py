@@ -2,8 +2,12 @@
 
 import numpy as np
 
-from memreg.estimators.counts import Floats, Tally
-from memreg.estimators.scores import THRESHOLDS, memorized_fraction
+from memreg.estimators import mixture
+from memreg.estimators.counts import Counts, Floats, Tally
+from memreg.estimators.scores import THRESHOLDS, counted_fraction
+
+HEADLINE = 0.25
+"""Threshold of the memorized fraction that is given with its interval."""
 
 
 def fraction_key(threshold: float) -> str:
@@ -11,33 +15,60 @@ def fraction_key(threshold: float) -> str:
     return f"memorized_fraction/{threshold:.2f}"
 
 
-STATISTICS = ("mean_score", *map(fraction_key, THRESHOLDS))
+def counted_key(threshold: float) -> str:
+    """Metric name of the share of noisy scores at or above a threshold."""
+    return f"counted_fraction/{threshold:.2f}"
+
+
+STATISTICS = ("mean_score", *map(fraction_key, THRESHOLDS), *map(counted_key, THRESHOLDS))
 """What is correlated with test accuracy."""
 
 
 def summarise(tally: Tally) -> dict[str, float]:
-    """`members`, mean accuracies over members and examples, `mean_score`, memorized fractions.
+    """`members`, mean accuracies over members and examples, `mean_score`, memorized and counted fractions.
 
-    NaN for what the design cannot tell, as the score of an example that no member excluded.
+    NaN for what the design cannot tell, as the score of an example that no member excluded, and for
+    memorized fractions where members are too few.
     """
     counts = tally.total
-    score = counts.score
     members = int(tally.members.sum())
     return {
         "members": members,
         "test_accuracy": _share(tally.test_correct.sum(), members),
         "included_accuracy": _share(counts.included_correct.sum(), counts.included.sum()),
         "excluded_accuracy": _share(counts.excluded_correct.sum(), counts.excluded.sum()),
-        **summarise_scores(score),
+        **summarise_scores(counts.score),
+        **memorized_fractions(counts),
     }
 
 
 def summarise_scores(score: Floats) -> dict[str, float]:
-    """`mean_score` and memorized fractions, by whatever estimator; score: [n_train], NaN for none."""
+    """`mean_score` and counted fractions, by whatever estimator; score: [n_train], NaN for none."""
     return {
         "mean_score": float(np.nanmean(score)) if not np.isnan(score).all() else float("nan"),
-        **{fraction_key(t): memorized_fraction(score, t) for t in THRESHOLDS},
+        **{counted_key(t): counted_fraction(score, t) for t in THRESHOLDS},
     }
+
+
+def memorized_fractions(counts: Counts) -> dict[str, float]:
+    """Share of the examples whose true score is at or above each threshold, and the 95 % interval of the
+    headline's, as `memorized_fraction_low/0.25` and `memorized_fraction_high/0.25`; see `mixture`.
+
+    counts: shapes [n_train]. NaN where `mixture.enough` says that members are too few.
+    """
+    names = [*map(fraction_key, THRESHOLDS), *bound_keys(HEADLINE)]
+    if not mixture.enough(counts):
+        return dict.fromkeys(names, float("nan"))
+    table = mixture.table(counts)
+    weights = mixture.fit(table)
+    ends = mixture.share_intervals(table, weights, np.array([HEADLINE]))
+    values = [*mixture.shares(weights, np.array(THRESHOLDS)), *(end[0] for end in ends)]
+    return dict(zip(names, map(float, values), strict=True))
+
+
+def bound_keys(threshold: float) -> tuple[str, str]:
+    """Metric names of the ends of a memorized fraction's interval."""
+    return f"memorized_fraction_low/{threshold:.2f}", f"memorized_fraction_high/{threshold:.2f}"
 
 
 def _share(correct: int, of: int) -> float:

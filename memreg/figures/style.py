@@ -85,7 +85,9 @@ def label(statistic: str) -> str:
     """A statistic as an axis label."""
     name, _, threshold = statistic.partition("/")
     if name == "memorized_fraction":
-        return f"Training examples with score ≥ {threshold} (%)"
+        return f"Memorized: true score ≥ {threshold} (% of training examples)"
+    if name == "counted_fraction":
+        return f"Noisy score ≥ {threshold} (% of training examples)"
     return {"mean_score": "Mean memorization score (%)", "gap": "Included − excluded accuracy (%)"}[name]
 
 

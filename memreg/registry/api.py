@@ -10,7 +10,7 @@ from mlflow.store.entities.paged_list import PagedList
 
 from memreg.errors import MemregError
 from memreg.registry.connection import one_line
-from memreg.registry.frames import Value, Wide
+from memreg.registry.frames import METRICS, Value, Wide, stored_names
 
 PAGE = 1000
 IDS = 100  # run ids in one filter
@@ -82,9 +82,13 @@ def _wide(runs: Sequence[Run], columns: Sequence[str] | None) -> Wide:
         [run.info.run_id for run in runs],
         [run.data.tags.get("memreg.cell") for run in runs],
         [run.data.tags.get("memreg.study") for run in runs],
+        [run.data.tags.get(METRICS) for run in runs],
     )
     return wide.fill(
-        value for run in runs for value in _values(run) if columns is None or value[1] in columns
+        value
+        for run in runs
+        for value in _values(run)
+        if columns is None or value[1] in stored_names(columns)
     )
 
 

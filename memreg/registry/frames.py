@@ -16,6 +16,11 @@ TEXT = ("dataset", "model", "design")
 """Params that stay text, whatever they look like."""
 
 
+METRICS, METRICS_SCHEMA = "memreg.metrics", "2"
+"""Tag of a cell whose metrics have this meaning. Before, memorized fractions were counted ones."""
+RENAMED = ("memorized_fraction/", "counted_fraction/")
+"""What metrics of that time are called, and what they are."""
+
 Value = tuple[str, str, str | None, float | None]
 """(run id, key, text of a param or None, number of a metric). A NaN may be None: a frame does not tell it
 from a metric that is not there."""
@@ -28,6 +33,8 @@ class Wide:
     run_id: list[str]
     cell: list[str | None]
     study: list[str | None]
+    schema: list[str | None]
+    """Of the metrics, as tagged."""
     params: dict[str, list[str | None]] = field(default_factory=dict)
     metrics: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
@@ -39,6 +46,8 @@ class Wide:
             row = rows.get(run_id)
             if row is None:
                 continue
+            if text is None and self.schema[row] != METRICS_SCHEMA:
+                key = key.replace(*RENAMED)
             if text is not None:
                 column = self.params.get(key)
                 if column is None:
@@ -51,6 +60,12 @@ class Wide:
                 if number is not None:
                     numbers[row] = number
         return self
+
+
+def stored_names(columns: Iterable[str]) -> list[str]:
+    """The names under which columns may be stored."""
+    names = list(columns)
+    return names + [name.replace(*RENAMED[::-1]) for name in names if name.startswith(RENAMED[1])]
 
 
 def frame(wide: Wide, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, aliased
 
 from memreg.registry.api import unusable
 from memreg.registry.connection import PATIENCE
-from memreg.registry.frames import Value, Wide
+from memreg.registry.frames import METRICS, Value, Wide, stored_names
 
 REVISIONS = frozenset({"dc11669786a5"})
 """Values of `alembic_version` that are tested: MLflow 3.17's."""
@@ -58,19 +58,21 @@ class Sql:
             return self._read(connection, chosen, columns)
 
     def _read(self, connection: sa.Connection, chosen: sa.Select[Any], columns: Sequence[str] | None) -> Wide:
-        cell, study = aliased(SqlTag), aliased(SqlTag)
+        cell, study, schema = (aliased(SqlTag) for _ in range(3))
         everything = sa.select(sa.func.count()).select_from(SqlRun).scalar_subquery()
         runs = connection.execute(
-            chosen.add_columns(cell.value, study.value, everything)
+            chosen.add_columns(cell.value, study.value, schema.value, everything)
             .outerjoin(cell, (cell.run_uuid == SqlRun.run_uuid) & (cell.key == "memreg.cell"))
             .outerjoin(study, (study.run_uuid == SqlRun.run_uuid) & (study.key == "memreg.study"))
+            .outerjoin(schema, (schema.run_uuid == SqlRun.run_uuid) & (schema.key == METRICS))
             .order_by(SqlRun.start_time, SqlRun.run_uuid)
         )
-        wide, stored = Wide([], [], []), 0
-        for run_id, cell_hash, study_name, total in runs:
+        wide, stored = Wide([], [], [], []), 0
+        for run_id, cell_hash, study_name, tagged, total in runs:
             wide.run_id.append(run_id)
             wide.cell.append(cell_hash)
             wide.study.append(study_name)
+            wide.schema.append(tagged)
             stored = total
         if not wide.run_id:
             return wide
@@ -91,7 +93,7 @@ class Sql:
             if chosen is not None:
                 part = part.where(table.run_uuid.in_(chosen))
             if columns is not None:
-                part = part.where(table.key.in_(columns))
+                part = part.where(table.key.in_(stored_names(columns)))
             parts.append(part)
         both = sa.union_all(*parts)
         if self._engine.dialect.name == "sqlite":

@@ -24,6 +24,7 @@ from memreg.prediction import Prediction
 from memreg.registry.api import newest
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, environment_run_id, exclusive, masked, outage
+from memreg.registry.frames import METRICS, METRICS_SCHEMA
 from memreg.registry.leases import SETTLE, Leases, end_status
 from memreg.registry.provenance import provenance
 from memreg.registry.shards import read_shard, write_shard
@@ -88,6 +89,7 @@ class CellWriter(RunWriter):
         super().__init__(client, run)
         self.cell = cell
         self.complete = _complete(run)
+        """With metrics as this memreg computes them."""
 
     @property
     def members(self) -> set[int]:
@@ -287,7 +289,8 @@ class Store:
 
 
 def _complete(run: Run) -> bool:
-    return run.data.tags.get("memreg.status") == "complete"
+    tags = run.data.tags
+    return tags.get("memreg.status") == "complete" and tags.get(METRICS) == METRICS_SCHEMA
 
 
 @contextmanager

@@ -22,6 +22,8 @@ COLUMNS = (
     "metrics.`excluded_accuracy`",
     "metrics.`mean_score`",
     f"metrics.`{FRACTION}`",
+    "metrics.`memorized_fraction_low/0.25`",
+    "metrics.`memorized_fraction_high/0.25`",
 )
 SECTION = "memreg"
 

@@ -14,6 +14,7 @@ from PIL import Image
 from memreg.cell import Cell
 from memreg.data import Dataset
 from memreg.errors import MemregError
+from memreg.estimators.summary import HEADLINE, bound_keys, fraction_key
 from memreg.registry import Registry
 
 MOST = 8  # images of a cell
@@ -25,7 +26,13 @@ RECIPE = (
     "weight_decay", "augmentation", "precision", "design", "r", "design_seed", "targets", "groups", "kept",
     "neighbours",
 )  # fmt: skip
-METRICS = ("members", "test_accuracy", "memorized_fraction/0.25", "mean_score")
+METRICS = (
+    "members",
+    "test_accuracy",
+    fraction_key(HEADLINE),
+    *bound_keys(HEADLINE),
+    "mean_score",
+)
 
 
 @dataclass(frozen=True)
