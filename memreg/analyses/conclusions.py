@@ -179,10 +179,11 @@ def _moving(moving: Trajectories) -> str:
     shown = f"{1 - s.share.sum():.1%} show no movement" if s.share.any() else "none shows a movement"
     text = f"{s.examples:,} examples over {s.cells} cells: {', '.join(found)}; {shown}."
     if _known(ratio):
-        more = (
-            "more cells would show more, more members hardly" if ratio > 1 else "more members would help too"
+        members = "hardly more members" if ratio > 1 else "so would more members"
+        text += (
+            f" Between cells scores vary, besides, by {ratio:.1f} times the variance of members' noise: "
+            f"more cells would show more, {members}."
         )
-        text += f" Between cells scores vary by {ratio:.1f} times their members' noise: {more}."
     return text
 
 

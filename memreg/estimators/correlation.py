@@ -3,7 +3,7 @@
 What if other cells of the same data sets had been drawn? Fisher's interval says so for normal data. The cell
 bootstrap's covers 92 to 97 % at n = 19 also for uniform and Laplace data and Student's t with 5 degrees of
 freedom, but skewed data less: exponential 89 to 95 %, lognormal 45 to 95 %, where a few far-off cells make r.
-What if other data sets had been drawn? Where these make most of the variance, those two cover 48 to 76 %: it
+What if other data sets had been drawn? Where these make most of the variance, those two cover 48 to 80 %: it
 takes an interval of resampled data sets, of which there must be 5.
 What if these cells had been trained again? That is the member interval. It knows nothing of the choice
 of cells, and the others do not know how much of the scatter is noise.
