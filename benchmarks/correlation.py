@@ -4,7 +4,7 @@
 
 `cells`: 19 cells drawn anew each time, their true values correlated by r: what Fisher's interval and that of
 resampled cells are about; `within`: in three data sets of 7, 6 and 6 cells whose means pull the other way.
-`data sets`: cells of data sets that are drawn anew with them and hold four fifths of the variance, which those
+`data sets`: cells of data sets that are drawn anew and hold four fifths of the variance, which those
 two intervals, pooled, are not about, and which resampled data sets are; not counted in the last line.
 `members`: the same 19 cells trained again each time, every member's answer to every example drawn, at 40
 members (4 blocks) and 200: what the member interval is about, and how often the corrected r's holds the
