@@ -435,7 +435,7 @@ def test_r_within_data_sets_comes_first_and_pooled_intervals_say_for_what_they_a
         .get_title(loc="left")
     )
     assert title.startswith("within data sets r = ")
-    assert "pooled over these data sets r = " in title
+    assert "these data sets pooled r = " in title
 
 
 @pytest.mark.parametrize(

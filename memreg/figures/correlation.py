@@ -50,7 +50,7 @@ def title(pooled: Pearson, within: Pearson | None) -> str:
     """r, and where there are several data sets first that within them, a line each."""
     if within is None:
         return f"Pearson {sentence(pooled)}"
-    return f"within data sets {sentence(within)}\npooled over these data sets {sentence(pooled)}"
+    return f"within data sets {sentence(within)}\nthese data sets pooled {sentence(pooled)}"
 
 
 def sentence(r: Pearson) -> str:
