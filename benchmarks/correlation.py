@@ -4,6 +4,8 @@
 
 `cells`: 19 cells drawn anew each time, their true values correlated by r: what Fisher's interval and that of
 resampled cells are about; `within`: in three data sets of 7, 6 and 6 cells whose means pull the other way.
+`data sets`: cells of data sets that are drawn anew and hold four fifths of the variance, which those
+two intervals, pooled, are not about, and which resampled data sets are; not counted in the last line.
 `members`: the same 19 cells trained again each time, every member's answer to every example drawn, at 40
 members (4 blocks) and 200: what the member interval is about, and how often the corrected r's holds the
 truth.
@@ -17,7 +19,7 @@ from scipy.special import expit
 
 from memreg.design import Subsets
 from memreg.estimators.bootstrap import covariance, replicates
-from memreg.estimators.correlation import Pearson, pearson
+from memreg.estimators.correlation import FEWEST_CLUSTERS, Pearson, pearson
 from memreg.estimators.counts import Tally, tally
 from memreg.estimators.summary import summarise
 
@@ -49,6 +51,25 @@ def over_cells(times: int) -> list[float]:
         print(f"{name:30} {np.median([f.r for f in found]):9.3f} {rates[0]:8.1%} {rates[1]:8.1%}")
         all_covered += rates
     return all_covered
+
+
+def over_datasets(times: int) -> None:
+    """Coverages, printed, of r over all data sets."""
+    rng, between, inner, outer = np.random.default_rng(0), 0.8, -0.2, -0.8
+    truth = between * outer + (1 - between) * inner
+    print(f"\n{'data sets drawn anew':30} {'median r':>9} {'Fisher':>8} {'cells':>8} {'data sets':>10}")
+    for sizes in ((7, 6, 6), (14, 3, 2), (4, 4, 4, 4, 3), (7, 3, 3, 2, 2, 2)):
+        number, found = np.repeat(np.arange(len(sizes)), sizes), []
+        for _ in range(times):
+            x, e = rng.normal(size=(2, CELLS))
+            a, b = rng.normal(size=(2, len(sizes)))
+            y, b = inner * x + np.sqrt(1 - inner**2) * e, outer * a + np.sqrt(1 - outer**2) * b
+            v = np.sqrt(between) * np.stack([a, b])[:, number] + np.sqrt(1 - between) * np.stack([x, y])
+            found.append(pearson(*v, clusters=number))
+        rates = [covered(found, kind, truth) for kind in ("", "cell_", "cluster_")]
+        last = f"{rates[2]:10.1%}" if len(sizes) >= FEWEST_CLUSTERS else f"{'-':>10}"
+        r = np.median([f.r for f in found])
+        print(f"{', '.join(map(str, sizes)) + ' cells':30} {r:9.3f} {rates[0]:8.1%} {rates[1]:8.1%} {last}")
 
 
 class Cells:
@@ -122,6 +143,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
     rates = over_cells(500 if quick else 3000)
+    over_datasets(500 if quick else 3000)
     rates += over_members(40, 60 if quick else 600)
     rates += over_members(200, 12 if quick else 120)
     print(json.dumps({"lowest_coverage": min(rates), "mean_coverage": float(np.mean(rates))}))

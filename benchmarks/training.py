@@ -25,6 +25,8 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from training_loops import LOOPS, TASKS, plain_network
 
+from memreg.precision import cpu_bf16
+
 SIDE = 4096  # of the matrices
 
 
@@ -88,7 +90,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("MEMREG_DATA_DIR") or "data"))
     arguments = parser.parse_args()
     rounds = 1 if arguments.quick else 3
-    figures = {}
+    print(f"bf16 on this machine's CPU: {cpu_bf16()}\n")
+    figures: dict[str, object] = {"cpu_bf16": cpu_bf16()}
     for task, steps in (("vgg6", 15 if arguments.quick else 50), ("digits", 100 if arguments.quick else 600)):
         name, model, batch = TASKS[task]
         flops = flops_per_image(task)

@@ -12,6 +12,7 @@ from memreg.data.stand_in import stand_in
 from memreg.engines import Resources
 from memreg.engines.job import resolve_device, resolve_loader
 from memreg.grid import Grid
+from memreg.precision import slow_bf16
 from memreg.recipe import Recipe
 from memreg.resolved import Resolved, resolve
 
@@ -67,6 +68,8 @@ def plan_grid(
         f"about {_time(hours)} on this machine ({workers} processes on {device}), from a "
         "few steps of each model",
     ]
+    if text := slow_bf16([c.item.cell.recipe for c in costs], device):
+        lines.append(f"warning: {text}")
     if throughput is not None:
         lines.append(f"about {_time(hours / throughput)} at {throughput:g} times its throughput")
     return "\n".join(lines)

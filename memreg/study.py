@@ -15,8 +15,10 @@ from memreg.cell import Cell
 from memreg.cell_training import CellTraining, give_back, prepare, train
 from memreg.data import Dataset
 from memreg.engines import Engine, Resources
+from memreg.engines.job import resolve_device
 from memreg.errors import TakenError
 from memreg.grid import Grid, check_name
+from memreg.precision import slow_bf16
 from memreg.prediction import diverged
 from memreg.record import conclude
 from memreg.registry import CellWriter, Registry, RunWriter, Store
@@ -68,6 +70,7 @@ class Study:
     _where: Where
     _reporter: Reporter
     _cells: list[CellTraining] = field(default_factory=list)
+    _warned: set[str] = field(default_factory=set)
 
     def add(self, *items: Resolved) -> None:
         """Find or create the runs of cells; stored members are kept, whichever study trained them.
@@ -111,6 +114,7 @@ class Study:
             if leased or not said:
                 self._reporter.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in chosen])
             if leased:
+                self._warn_of_bf16(leased)
                 train(leased, self._where.engine, self._where.resources, self._reporter)
                 idle = time.monotonic()
             if not busy:
@@ -122,6 +126,15 @@ class Study:
             said.update(busy)
             time.sleep(POLL_SECONDS)
             interruption.check()
+
+    def _warn_of_bf16(self, cells: Sequence[CellTraining]) -> None:
+        """Once in a study, before its first member that it concerns."""
+        resources = self._where.resources
+        device = "cuda" if resources.gpus else resolve_device(resources.device)
+        text = slow_bf16([c.item.cell.recipe for c in cells if c.missing], device)
+        if text and text not in self._warned:
+            self._warned.add(text)
+            self._reporter.warn(text)
 
     def _claim(self, cells: Sequence[CellTraining]) -> list[str]:
         """Find or create the runs of cells, and take those that need work; who is at work on the others."""

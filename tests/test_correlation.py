@@ -9,13 +9,13 @@ from scipy import stats
 
 from memreg import figures
 from memreg.analyses.conclusions import in_words
-from memreg.analyses.correlation import CORRELATED, of_measured
+from memreg.analyses.correlation import CORRELATED, log_correlation, of_measured
 from memreg.analyses.measured import KEYS, Measured
 from memreg.estimators.attenuation import disattenuated
 from memreg.estimators.bootstrap import covariance
 from memreg.estimators.correlation import pearson
 from memreg.estimators.identity import identity
-from memreg.estimators.trajectories import shapes, trajectories
+from memreg.estimators.trajectories import moves, shapes, shares, trajectories
 
 TIMES = 300  # simulated grids: a coverage of 95 % is then known to +-1.3 points
 COVERED = pytest.approx(0.95, abs=0.035)
@@ -132,15 +132,83 @@ def test_pearson_spearman_and_fisher_agree_with_scipy():
     assert ours.n == 19
 
 
-def test_cells_without_a_value_are_left_out_and_few_cells_have_no_interval():
-    x, y = np.array([1, 2, 3, 4, np.nan]), np.array([4, 3, 2, np.nan, 1.0])
+def test_cells_without_a_value_are_left_out():
+    x, y = np.array([1, 2, 3, 4, 4.5, np.nan]), np.array([4, 3, 2, 1, np.nan, 1.0])
     assert pearson(x, y).r == pytest.approx(-1)
-    assert pearson(x, y).n == 3
-    assert np.isnan([pearson(x, y).low, pearson(x, y).cell_low]).all()
+    assert pearson(x, y).n == 4
     assert np.isnan(pearson(np.ones(5), np.arange(5.0)).r)
-    assert np.isnan(pearson(np.ones(2), np.ones(2)).r)
-    one_block = pearson(x[:3], y[:3], noise=np.full((3, 2, 2), np.nan), blocks=np.ones(3, int))
+    one_block = pearson(x[:4], y[:4], noise=np.full((4, 2, 2), np.nan), blocks=np.ones(4, int))
     assert np.isnan([one_block.member_low, one_block.corrected]).all()
+
+
+def test_each_number_has_a_least_number_of_cells():
+    rng, groups = np.random.default_rng(0), np.array([0, 0, 1, 1, 1, 1, 1, 1, 1])
+    x, y = rng.normal(size=(2, 9))
+    known = {n: pearson(x[:n], y[:n]) for n in range(2, 10)}
+    for key, least in (("r", 4), ("low", 4), ("cell_low", 6), ("rho", 8), ("rho_low", 8)):
+        assert [n for n, p in known.items() if np.isfinite(getattr(p, key))] == list(range(least, 10)), key
+    within = pearson(x[:4], y[:4], groups[:4])
+    assert np.isnan(within.r)
+    assert (within.n, within.needed) == (4, 5)
+    assert np.isfinite(pearson(x[:5], y[:5], groups[:5]).r)
+
+
+def test_cells_that_are_all_in_order_do_not_make_rho_certain():
+    rng = np.random.default_rng(11)
+    found = [pearson(*pairs(rng, 8, -0.97)) for _ in range(TIMES)]
+    ordered = [f for f in found if f.rho == -1]
+    assert len(ordered) > 10
+    assert all(f.rho_low == -1 and f.rho_high > -0.99 for f in ordered)
+    true_rho = 6 / np.pi * np.arcsin(-0.97 / 2)
+    assert np.mean([f.rho_low <= true_rho <= f.rho_high for f in found]) > 0.91
+
+
+def pooled_from(rng, sizes, between, r_between, r_within):
+    """Cells [2, cells] in data sets of these sizes, which hold the share `between` of the variance; their
+    data sets, and r of all cells that these data sets, and that all data sets, could have."""
+    means = pairs(rng, len(sizes), r_between) * np.sqrt(between)
+    number = np.repeat(np.arange(len(sizes)), sizes)
+    v = means[:, number] + np.sqrt(1 - between) * pairs(rng, len(number), r_within)
+    inner = (1 - between) * np.array([[1, r_within], [r_within, 1]])
+    total = np.cov(means[:, number], ddof=0) + inner
+    return (
+        v,
+        number,
+        total[0, 1] / np.sqrt(total[0, 0] * total[1, 1]),
+        between * r_between + (1 - between) * r_within,
+    )
+
+
+@pytest.mark.parametrize("sizes", [(7, 6, 6), (14, 3, 2), (4, 4, 4, 4, 4), (14, 3, 2, 2, 2, 1, 1, 1)])
+def test_pooled_intervals_are_for_these_data_sets_and_five_are_resampled(sizes):
+    rng, here, anywhere, drawn = np.random.default_rng(len(sizes)), [], [], []
+    for _ in range(TIMES):
+        v, number, these, true = pooled_from(rng, sizes, 0.8, -0.8, -0.2)
+        p = pearson(*v, clusters=number)
+        here.append((p.low <= these <= p.high, p.cell_low <= these <= p.cell_high))
+        anywhere.append((p.low <= true <= p.high, p.cell_low <= true <= p.cell_high))
+        drawn.append((p.cluster_low, p.cluster_low <= true <= p.cluster_high))
+    assert (np.mean(here, 0) > 0.92).all()
+    assert (np.mean(anywhere, 0) < 0.9).all()
+    if len(sizes) < 5:
+        assert np.isnan(drawn).any(1).all()
+    else:
+        assert np.mean(drawn, 0)[1] > 0.91
+
+
+def test_where_resampling_cells_holds_and_where_it_does_not():
+    def covered(draw):
+        rng, r = np.random.default_rng(20), -0.9
+        found = []
+        for _ in range(TIMES):
+            x, e = draw(rng)
+            p = pearson(x, r * x + np.sqrt(1 - r**2) * e)
+            found.append(p.cell_low <= r <= p.cell_high)
+        return np.mean(found)
+
+    assert covered(lambda rng: rng.laplace(size=(2, 19))) > 0.9
+    assert covered(lambda rng: rng.uniform(size=(2, 19))) > 0.93
+    assert covered(lambda rng: rng.lognormal(sigma=1.5, size=(2, 19))) < 0.88
 
 
 def test_identity_of_a_score_that_is_nothing_else():
@@ -152,8 +220,25 @@ def test_identity_of_a_score_that_is_nothing_else():
     assert what.arithmetic.r < -0.98
     assert what.explained > 0.98
     assert what.remainder.r == pytest.approx(np.corrcoef(test, test - excluded)[0, 1])
+    assert what.arithmetic_slope
     unrelated = identity(test, rng.random(19), included)
     assert unrelated.explained < 0.3
+
+
+def test_a_line_of_another_slope_is_not_arithmetic():
+    rng = np.random.default_rng(4)
+    test, included = np.linspace(0.6, 0.95, 19), 0.98 + 0.02 * rng.random(19)
+    arithmetic = included - test
+    for slope, threshold, possible in (
+        (-4.9, 0.25, False),
+        (2.6, 0.25, True),
+        (2.6, 1, False),
+        (0.1, 1, False),
+    ):
+        what = identity(test, slope * arithmetic + 0.002 * rng.normal(size=19), included, threshold=threshold)
+        assert what.explained > 0.9
+        assert what.slope == pytest.approx(slope, abs=0.05)
+        assert what.arithmetic_slope == possible, slope
 
 
 def scores_of(rng, cells, members, n):
@@ -207,12 +292,49 @@ def test_trajectories_shares_and_curves():
     assert np.ptp(none) < 0.1
 
 
-def measured(test, excluded, included, dataset, blocks=4):
-    """As measured from cells whose fractions all are twice the score."""
+def test_no_movement_shown_is_no_movement_excluded():
+    """Movements of .3 between cells that scatter: hardly any is shown, and all shares are below the bound."""
+    rng, cells, n, true = np.random.default_rng(1), 14, 600, 0.2
+    x, covered, shown = np.linspace(0, 1, cells)[:, None], [], []
+    for _ in range(20):
+        shape = rng.choice([0, 1, 2, -1], size=n, p=[true, true, true, 1 - 3 * true])
+        score = np.select([shape == 0, shape == 1, shape == 2], [x, 1 - x, 4 * x * (1 - x)], 0.5) * 0.3 + 0.3
+        found = shares(np.linspace(0.7, 0.9, cells), score + 0.2 * rng.normal(size=(cells, n)))
+        covered.append([(shape == i).mean() <= found.high[i] for i in range(3)])
+        shown.append(found.share)
+        assert (found.low <= found.share).all()
+        assert (found.high > found.share).all()
+    assert np.mean(shown) < 0.01
+    assert np.mean(covered) > 0.95
+    still = shares(np.linspace(0.7, 0.9, cells), np.full((cells, n), 0.3))
+    assert (still.share == 0).all()
+    assert still.high == pytest.approx(5 / n)
+
+
+def test_moves_are_those_of_lines_and_parabolas():
+    x = np.linspace(0, 1, 9)
+    score = np.stack([0.2 + 0.4 * x, 0.6 - 0.4 * x, 4 * 0.3 * x * (1 - x)], 1)
+    assert moves(x**2, score) == pytest.approx(
+        np.array([[0.4, -0.4, 0], [-0.4, 0.4, 0], [0, 0, 0.3]]), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 3.0])
+def test_how_much_more_than_noise_scores_vary_between_cells(ratio):
+    rng = np.random.default_rng(3)
+    between = np.sqrt(ratio) * rng.normal(size=(14, 2000)) + np.linspace(0, 2, 14)[:, None]
+    halves = between + np.sqrt(2) * rng.normal(size=(2, 14, 2000))
+    scores = np.stack([halves.mean(0), *halves])
+    found = trajectories(np.linspace(0.7, 0.9, 14), scores).between_over_noise
+    assert found == pytest.approx(ratio, abs=0.06 * (1 + ratio))
+
+
+def measured(test, excluded, included, dataset, blocks=4, slope=2.0):
+    """As measured from cells whose fractions all are `slope` times the score."""
     cells = len(test)
     score = included - excluded
     values = {"test_accuracy": test, "included_accuracy": included, "gap": score, "mean_score": score}
-    values = {key: values.get(key, 2 * score) for key in KEYS}
+    values = {key: values.get(key, slope * score) for key in KEYS}
     frame = pd.DataFrame(
         {"dataset": dataset, "model": ["vgg3-w8", "resnet8-w8"] * (cells // 2) + ["vit-mini"] * (cells % 2)}
     )
@@ -243,7 +365,9 @@ def test_pooled_only_is_flagged_in_the_numbers_and_in_words(tmp_path):
     assert stored["without"].keys() == stored["within"].keys() == {"a", "b", "c"}
     assert "members" not in stored
     for figure in (
-        figures.correlation(result.cells, "mean_score", result.pooled["mean_score"]),
+        figures.correlation(
+            result.cells, "mean_score", result.pooled["mean_score"], result.fixed_effects["mean_score"]
+        ),
         figures.thresholds(result.pooled, result.fixed_effects),
         figures.identity(result.cells, "mean_score", result.identities["mean_score"]),
         figures.trajectories(result.trajectories),
@@ -258,4 +382,92 @@ def test_one_data_set_is_not_flagged_and_its_r_is_called_arithmetic():
     assert result.fixed_effects == result.without == {}
     words = in_words(result)
     assert "Warning" not in words
+    assert "Pooled" not in words
     assert "nearly all of it follows without a score" in words
+    assert "r nearly -1 is arithmetic there" in words
+
+
+@pytest.mark.parametrize(
+    ("slope", "offset", "said"),
+    [
+        (2.0, 0.0, "arithmetic has 1 to 4 (of the mean score"),
+        (-4.9, 0.0, "the other direction, so that none of it is shown to follow without a score"),
+        (0.1, 0.0, "another rate, so that none of it is shown to follow without a score"),
+        (
+            2.0,
+            1.9,
+            "nothing of the memorized fraction (true score >= 0.25) is shown to follow without a score",
+        ),
+    ],
+)
+def test_identity_is_a_verdict_on_arithmetic_alone(slope, offset, said):
+    """offset: by how much excluded accuracy moves away from test accuracy as that rises."""
+    test = np.linspace(0.6, 0.95, 19)
+    excluded = test - offset * (test - 0.6) + 0.002 * np.random.default_rng(7).normal(size=19)
+    result = of_measured(
+        measured(test, excluded, np.full(19, 0.99), "a", slope=slope), "memorized_fraction/0.25"
+    )
+    assert result.identities["memorized_fraction/0.25"].explained > 0.9
+    assert (result.identities["mean_score"].explained < 0) == (offset > 1)
+    words = in_words(result)
+    assert said in words
+    assert ("nearly all of it follows" in words) == (slope == 2 and offset == 0)
+
+
+def test_r_within_data_sets_comes_first_and_pooled_intervals_say_for_what_they_are():
+    rng = np.random.default_rng(8)
+    test = 0.6 + 0.1 * GROUPS + 0.02 * rng.random(19)
+    result = of_measured(measured(test, test - 0.1, np.full(19, 0.99), np.array(list("abc"))[GROUPS]), "gap")
+    first, second, *_ = in_words(result).split("\n\n")
+    assert "within data sets (fixed effects), n = 19: Pearson r = " in first
+    assert "Pooled" not in first
+    assert (
+        "are for other cells of these 3 data sets; an interval for other data sets takes 5 of them" in second
+    )
+    five = np.repeat(np.arange(5), [4, 4, 4, 4, 3])
+    result = of_measured(measured(test, test - 0.1, np.full(19, 0.99), np.array(list("abcde"))[five]), "gap")
+    low = result.pooled["gap"].cluster_low
+    assert f"with data sets drawn anew r has [{low:.3f}, " in in_words(result)
+    title = (
+        figures.correlation(result.cells, "gap", result.pooled["gap"], result.fixed_effects["gap"])
+        .axes[0]
+        .get_title(loc="left")
+    )
+    assert title.startswith("within data sets r = ")
+    assert "these data sets pooled r = " in title
+
+
+@pytest.mark.parametrize(
+    ("n", "kept", "said"),
+    [
+        (3, set(), ["no r, which takes 4 cells and has 3"]),
+        (4, {"pearson"}, ["Pearson r = ", "(resampling takes 6, Spearman's rho takes 8 cells)"]),
+        (8, {"pearson"}, ["Spearman's rho = "]),
+    ],
+)
+def test_few_cells_say_how_many_it_takes(n, kept, said):
+    rng, logged = np.random.default_rng(9), {}
+
+    class Run:
+        artifacts = type("Artifacts", (), {"put": staticmethod(lambda name, write: None)})
+
+        def log(self, metrics):
+            logged.update(metrics)
+
+    test = np.sort(rng.uniform(0.6, 0.9, n))
+    result = of_measured(measured(test, test - 0.05 * rng.random(n), np.full(n, 0.99), "a"), "mean_score")
+    words = in_words(result)
+    assert all(text in words for text in said)
+    assert "nan" not in words
+    assert "-1.000]" not in words
+    log_correlation(Run(), result)
+    assert {name.partition("/")[0] for name in logged} == kept
+
+
+def test_where_nothing_moves_the_figure_says_so():
+    rng = np.random.default_rng(10)
+    scores = rng.normal(0.3, 0.1, (3, 14, 200))
+    figure = figures.trajectories({"a": trajectories(np.linspace(0.7, 0.9, 14), scores)})
+    (axes,) = figure.axes
+    assert not axes.lines
+    assert "No example is shown to move" in axes.texts[0].get_text()

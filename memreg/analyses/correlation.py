@@ -24,7 +24,7 @@ from memreg.registry import Registry, RunWriter
 HEADLINES = ("memorized_fraction/0.25", "mean_score")
 CORRELATED = ("gap", *STATISTICS)
 EXACT = ("gap", "mean_score")  # what the identity is about, to the letter
-FEWEST = 3  # cells of a correlation
+FEWEST = 3  # cells of an analysis; r takes more, and says how many
 
 ByStatistic = dict[str, Pearson]
 Mask = NDArray[np.bool_]
@@ -106,22 +106,37 @@ def of_measured(measured: Measured, statistic: str) -> Correlation:
         _all(measured, shared, groups=datasets) if several and shared.any() else {},
         _by(measured, families, lambda name: families == name),
         _all(measured, np.ones(len(datasets), bool), given="included_accuracy"),
-        {key: identity(test, measured.values(key), included, key in EXACT) for key in CORRELATED},
+        {
+            key: identity(test, measured.values(key), included, key in EXACT, threshold_of(key))
+            for key in CORRELATED
+        },
         _trajectories(measured, datasets),
     )
+
+
+def threshold_of(statistic: str) -> float:
+    """Of a share of examples; 1 for a statistic that is none."""
+    return float(statistic.partition("/")[2] or 1)
 
 
 def log_correlation(run: RunWriter, result: Correlation) -> None:
     """The contract's metrics, correlation.json, trajectories.parquet and the figures."""
     metrics: dict[str, float] = {}
-    for key in dict.fromkeys((*HEADLINES, result.statistic)):
-        r, name = result.pooled[key], "pearson/" + key.replace("/", "_")
-        metrics |= {name: r.r, f"{name}_low": r.low, f"{name}_high": r.high}
+    for group, rs in (("pearson", result.pooled), ("pearson_within", result.fixed_effects)):
+        for key in dict.fromkeys((*HEADLINES, result.statistic)):
+            if key in rs and np.isfinite((r := rs[key]).r):
+                name = f"{group}/{key.replace('/', '_')}"
+                metrics |= {name: r.r, f"{name}_low": r.low, f"{name}_high": r.high}
     run.log(metrics=metrics)
     text = result.to_json()
     run.artifacts.put("correlation.json", lambda path: path.write_text(text))
     drawn = {
-        "correlation": figures.correlation(result.cells, result.statistic, result.pooled[result.statistic]),
+        "correlation": figures.correlation(
+            result.cells,
+            result.statistic,
+            result.pooled[result.statistic],
+            result.fixed_effects.get(result.statistic),
+        ),
         "thresholds": figures.thresholds(result.pooled, result.fixed_effects),
         "identity": figures.identity(result.cells, result.statistic, result.identities[result.statistic]),
     }
@@ -135,8 +150,10 @@ def log_correlation(run: RunWriter, result: Correlation) -> None:
 def _all(
     measured: Measured, mask: Mask, groups: NDArray[Any] | None = None, given: str | None = None
 ) -> ByStatistic:
-    """Every statistic over the masked cells."""
+    """Every statistic over the masked cells; without groups, also as other data sets would have it."""
     number = None if groups is None else np.unique(groups[mask], return_inverse=True)[1]
+    datasets = np.unique(measured.cells["dataset"][mask], return_inverse=True)[1]
+    clusters = datasets if groups is None and given is None else None
     x, blocks = measured.values("test_accuracy")[mask], measured.blocks[mask]
     fixed = None if given is None else measured.values(given)[mask]
     others = [] if given is None else [given]
@@ -148,6 +165,7 @@ def _all(
             fixed,
             measured.noise_of("test_accuracy", key, *others)[mask],
             blocks,
+            clusters,
         )
         for key in CORRELATED
     }
@@ -173,7 +191,12 @@ def _trajectories(measured: Measured, datasets: NDArray[Any]) -> dict[str, Traje
 def _summary(moving: Trajectories) -> dict[str, Any]:
     s = moving.shares
     found = {name: {"share": s.share[i], "low": s.low[i], "high": s.high[i]} for i, name in enumerate(SHAPES)}
-    return {"examples": s.examples, "cells": s.cells, **found}
+    return {
+        "examples": s.examples,
+        "cells": s.cells,
+        "between_over_noise": moving.between_over_noise,
+        **found,
+    }
 
 
 def _shapes_table(trajectories: dict[str, Trajectories]) -> pd.DataFrame:

@@ -1,8 +1,12 @@
-"""Pearson correlation over cells (section 5), with three intervals that answer two questions.
+"""Pearson correlation over cells (section 5), with intervals that answer three questions.
 
-What if other cells had been drawn? Fisher's interval says so for normal data, the cell bootstrap's for any.
+What if other cells of the same data sets had been drawn? Fisher's interval says so for normal data. The cell
+bootstrap's covers 92 to 97 % at n = 19 also for uniform and Laplace data and Student's t with 5 degrees of
+freedom, but skewed data less: exponential 89 to 95 %, lognormal 45 to 95 %, where a few far-off cells make r.
+What if other data sets had been drawn? Where these make most of the variance, those two cover 48 to 80 %: it
+takes an interval of resampled data sets, of which there must be 5.
 What if these cells had been trained again? That is the member interval. It knows nothing of the choice
-of cells, and the other two do not know how much of the scatter is noise.
+of cells, and the others do not know how much of the scatter is noise.
 """
 
 from dataclasses import dataclass
@@ -18,13 +22,17 @@ from memreg.estimators.residuals import residuals
 
 NORMAL = 1.959964
 RESAMPLES = 1000
-FEWEST = 6  # cells of which a resample is still worth its name
+FEWEST = 4  # cells of r, and of Fisher's interval
+FEWEST_RESAMPLED = 6  # cells, for the interval of resampled ones
+FEWEST_RANKED = 8  # cells of rho and its interval: of fewer, all are in order too often
+FEWEST_CLUSTERS = 5  # data sets, for the interval of resampled ones
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Pearson:
-    """r over n cells; intervals are 95 %. NaN where n is too small or a side is constant."""
+    """r over n cells; intervals are 95 %. NaN where n, less `fixed`, is below the least number of each, or a
+    side is constant."""
 
     r: float
     low: float
@@ -43,6 +51,15 @@ class Pearson:
     """r without the noise of finite members; its interval is one over members too."""
     corrected_low: float = NAN
     corrected_high: float = NAN
+    cluster_low: float = NAN
+    cluster_high: float = NAN
+    fixed: int = 0
+    """Degrees of freedom that groups beyond the first and `given` take."""
+
+    @property
+    def needed(self) -> int:
+        """Cells that r takes."""
+        return FEWEST + self.fixed
 
 
 def pearson(
@@ -52,6 +69,7 @@ def pearson(
     given: Floats | None = None,
     noise: Floats | None = None,
     blocks: NDArray[np.int64] | None = None,
+    clusters: NDArray[np.int64] | None = None,
 ) -> Pearson:
     """Pearson's r of x and y, shape [cells].
 
@@ -59,23 +77,25 @@ def pearson(
     given: [cells], held fixed: the partial correlation.
     noise: [cells, v, v], covariance in each cell of the noise of x, y (and `given`: v = 3) that its members
     leave, from that many independent `blocks` of them, [cells].
+    clusters: a number per cell, of its data set; only without groups and `given`.
 
     `low`, `high`: z = atanh(r) with standard error 1/sqrt(n - 3 - k), k the groups beyond the first plus one
-    for `given` (Fisher 1921); NaN where that is not positive. `rho_...`: Bonett & Wright 2000.
-    `cell_...`: the standard deviation of z over resamples of cells, times Student's quantile with n - 2 - k
-    degrees of freedom; NaN below 6 cells. `member_...`, `corrected_...`: see `attenuation`.
+    for `given` (Fisher 1921). `rho_...`: Bonett & Wright 2000, and where all cells are in order, around a rho
+    halfway to the next smaller one. `cell_...`: the standard deviation of z over resamples of cells, times
+    Student's quantile with n - 2 - k degrees of freedom. `cluster_...`: likewise, clusters resampled whole,
+    with clusters - 2 degrees of freedom. `member_...`, `corrected_...`: see `attenuation`.
     """
     v = np.stack([x, y] if given is None else [x, y, given])
     keep = ~np.isnan(v).any(0)
     v, n = v[:, keep], int(keep.sum())
     groups = np.zeros(n, np.int64) if groups is None else np.unique(groups[keep], return_inverse=True)[1]
-    k = (groups.max() if n else 0) + len(v) - 2
-    r = float(coefficient(v, groups)) if n - k >= 3 else NAN
+    k = int(groups.max() if n else 0) + len(v) - 2
+    r = float(coefficient(v, groups)) if n - k >= FEWEST else NAN
     z = _z(r)
-    fisher = NORMAL / np.sqrt(n - 3 - k) if n - 3 - k > 0 else NAN
-    rho = float(coefficient(np.apply_along_axis(rankdata, 1, v), groups)) if n - k >= 3 else NAN
-    bonett = fisher * np.sqrt(1 + rho**2 / 2)
-    cell = quantile(n - 2 - k) * _cell_error(v, groups) if n >= FEWEST else NAN
+    fisher = NORMAL / np.sqrt(n - 3 - k) if n - k >= FEWEST else NAN
+    rho = float(coefficient(np.apply_along_axis(rankdata, 1, v), groups)) if n - k >= FEWEST_RANKED else NAN
+    cell = quantile(n - 2 - k) * _cell_error(v, groups) if n - k >= FEWEST_RESAMPLED else NAN
+    cluster = NAN if clusters is None else _cluster_half(v, clusters[keep])
     member, corrected, corrected_half = NAN, NAN, NAN
     if noise is not None and blocks is not None and np.isfinite(r):
         corrected = disattenuated(v, groups, noise[keep])
@@ -87,9 +107,11 @@ def pearson(
         *_around(z, member),
         *_around(z, cell),
         rho,
-        *_around(_z(rho), bonett),
+        *_around_rank(rho, n - k, fisher),
         corrected,
         *_around(_z(corrected), corrected_half),
+        *_around(z, cluster),
+        k,
     )
 
 
@@ -120,6 +142,22 @@ def _cell_error(v: Floats, groups: NDArray[np.int64]) -> float:
     return float(z.std()) if z.size else NAN
 
 
+def _cluster_half(v: Floats, clusters: NDArray[np.int64]) -> float:
+    """Half the interval of z; a resample of clusters is a weight of each cell."""
+    names, number = np.unique(clusters, return_inverse=True)
+    if (count := len(names)) < FEWEST_CLUSTERS:
+        return NAN
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    weight = drawn[:, number] / drawn[:, number].sum(1, keepdims=True)
+    (x, y), mean = v, weight @ v.T
+    xx, yy, xy = weight @ x**2, weight @ y**2, weight @ (x * y)
+    (mx, my), tiny = mean.T, 1e-12
+    variance = (xx - mx**2) * (yy - my**2)
+    kept = variance > tiny * xx * yy
+    z = _z((xy - mx * my)[kept] / np.sqrt(variance[kept]))
+    return quantile(count - 2) * float(z.std()) if z.size else NAN
+
+
 def _z(r: Floats | float) -> Floats:
     z: Floats = np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12))
     return z
@@ -127,3 +165,12 @@ def _z(r: Floats | float) -> Floats:
 
 def _around(z: Floats, half: float) -> tuple[float, float]:
     return float(np.tanh(z - half)), float(np.tanh(z + half))
+
+
+def _around_rank(rho: float, n: int, fisher: float) -> tuple[float, float]:
+    """Around Spearman's rho; one pair out of order of n makes it 1 - 12 / (n (n² - 1))."""
+    if not np.isfinite(rho):
+        return NAN, NAN
+    most = 1 - 6 / (n * (n**2 - 1))
+    low, high = _around(_z(float(np.clip(rho, -most, most))), fisher * np.sqrt(1 + rho**2 / 2))
+    return min(low, rho), max(high, rho)

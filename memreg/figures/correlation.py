@@ -15,11 +15,13 @@ from memreg.figures.style import GREY, cell_legend, cell_points, colours, drawin
 FEWEST = 3  # cells of a line
 
 
-def correlation(points: pd.DataFrame, statistic: str, r: Pearson) -> Figure:
+def correlation(
+    points: pd.DataFrame, statistic: str, pooled: Pearson, within: Pearson | None = None
+) -> Figure:
     """With the regression line over all cells and its 95 % band, and a dashed line for each data set.
 
     points: a row per cell with `dataset`, `model`, `test_accuracy` and `<statistic>`, both with
-    `_low` and `_high`.
+    `_low` and `_high`. within: r within data sets, where there are several, which then comes first.
     """
     with drawing() as figure:
         axes = figure.subplots()
@@ -29,7 +31,8 @@ def correlation(points: pd.DataFrame, statistic: str, r: Pearson) -> Figure:
         if len(known) >= FEWEST:
             _line(axes, known, statistic, GREY, "-", band=True)
             keys.append(Line2D([], [], color=GREY, label="all cells"))
-            keys.append(Patch(color=GREY, alpha=0.15, linewidth=0, label="95 % band"))
+            band = "95 % band" if within is None else "95 % band, these data sets"
+            keys.append(Patch(color=GREY, alpha=0.15, linewidth=0, label=band))
         if known["dataset"].nunique() > 1:
             for name in datasets:
                 _line(axes, known[known["dataset"] == name], statistic, colours(points)[str(name)], "--")
@@ -38,14 +41,23 @@ def correlation(points: pd.DataFrame, statistic: str, r: Pearson) -> Figure:
         cell_points(axes, points, "test_accuracy", statistic)
         axes.set_xlabel("Test accuracy (%)")
         axes.set_ylabel(label(statistic))
-        axes.set_title(sentence(r), loc="left", fontsize=11)
+        axes.set_title(title(pooled, within), loc="left", fontsize=11 if within is None else 10)
         figure.legend(handles=keys, loc="outside right upper")
     return figure
 
 
+def title(pooled: Pearson, within: Pearson | None) -> str:
+    """r, and where there are several data sets first that within them, a line each."""
+    if within is None:
+        return f"Pearson {sentence(pooled)}"
+    return f"within data sets {sentence(within)}\nthese data sets pooled {sentence(pooled)}"
+
+
 def sentence(r: Pearson) -> str:
-    """A correlation with its interval, in one line."""
-    return f"Pearson r = {r.r:.3f}  [95 %: {r.low:.3f}, {r.high:.3f}],  {r.n} cells"
+    """A correlation with its interval, or what it takes."""
+    if r.r != r.r:
+        return f"no r, {r.n} cells" + (f", takes {r.needed}" if r.n < r.needed else "")
+    return f"r = {r.r:.3f} [95 %: {r.low:.3f}, {r.high:.3f}], {r.n} cells"
 
 
 def _line(

@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from memreg.estimators.identity import Identity
+from memreg.figures.correlation import sentence
 from memreg.figures.style import GREY, cell_legend, cell_points, drawing, label
 
 
@@ -24,8 +25,9 @@ def identity(points: pd.DataFrame, statistic: str, what: Identity) -> Figure:
         cell_points(left, points, "arithmetic", statistic)
         left.set_xlabel("Included − test accuracy (%)")
         left.set_ylabel(label(statistic))
+        steepest = "" if what.steepest == 1 else f" to {what.steepest:.3g}"
         left.set_title(
-            f"the line explains {what.explained:.1%} of the variance;\n"
+            f"a line of slope {what.slope:.2f} (arithmetic: 1{steepest}) explains {what.explained:.1%};\n"
             f"r of the x-axis with test accuracy: {what.arithmetic.r:.3f}",
             loc="left",
             fontsize=11,
@@ -35,11 +37,6 @@ def identity(points: pd.DataFrame, statistic: str, what: Identity) -> Figure:
         right.set_ylim(np.subtract(left.get_ylim(), np.mean(left.get_ylim())))
         right.set_xlabel("Test accuracy (%)")
         right.set_ylabel("Distance from the line (points, same scale)")
-        r = what.remainder
-        right.set_title(
-            f"what the line leaves:\nr = {r.r:.3f}  [95 %: {r.low:.3f}, {r.high:.3f}]",
-            loc="left",
-            fontsize=11,
-        )
+        right.set_title(f"what the line leaves:\n{sentence(what.remainder)}", loc="left", fontsize=11)
         figure.legend(handles=cell_legend(points), loc="outside lower center", ncols=4)
     return figure

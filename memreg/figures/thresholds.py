@@ -22,15 +22,16 @@ def thresholds(pooled: Mapping[str, Pearson], fixed_effects: Mapping[str, Pearso
         axes = figure.subplots()
         n = pooled["mean_score"].n
         _curve(axes, pooled, COLOURS[0], "o-")
+        cells = "these data sets, pooled" if fixed_effects else "all cells"
         keys: list[Artist] = [
-            Line2D([], [], color=COLOURS[0], marker="o", label="all cells"),
-            Line2D([], [], color=GREY, linestyle=":", label="mean score, all cells"),
+            Line2D([], [], color=COLOURS[0], marker="o", label=cells),
+            Line2D([], [], color=GREY, linestyle=":", label=f"mean score, {cells}"),
         ]
         if fixed_effects:
             _curve(axes, fixed_effects, COLOURS[1], "s--")
             within = Line2D([], [], color=COLOURS[1], marker="s", linestyle="--", label="within data sets")
-            keys.insert(1, within)
-        keys.append(Patch(color=GREY, alpha=FISHER, label="95 %: other cells (Fisher)"))
+            keys.insert(0, within)
+        keys.append(Patch(color=GREY, alpha=FISHER, label="95 %: other cells of the same data sets (Fisher)"))
         keys.append(Patch(color=GREY, alpha=FISHER + MEMBERS, label="95 %: same cells, trained again"))
         axes.axhline(pooled["mean_score"].r, color=GREY, linestyle=":")
         axes.axhline(0, color="black", linewidth=0.8)

@@ -2,9 +2,10 @@
 
 CAPTIONS = {
     "correlation": "Memorization over test accuracy, a point per cell with 95 % intervals, and the "
-    "regression line with its 95 % band (the paper's Figure 3).",
+    "regression line with its 95 % band (the paper's Figure 3). Over several data sets what is pooled also "
+    "tells them apart, and its intervals are for other cells of the same data sets.",
     "thresholds": "The correlation with test accuracy over the threshold from which an example counts as "
-    "memorized, with its 95 % band.",
+    "memorized, with its 95 % band, which is for other cells of the same data sets.",
     "identity": "How much of the correlation is arithmetic. Left: memorization over included minus test "
     "accuracy, for which no score is needed. Right: what that leaves, over test accuracy.",
     "trajectories": "How examples' scores move along test accuracy: the mean of those that rise, that fall, "
