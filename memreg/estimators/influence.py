@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from memreg.estimators.counts import Floats, Mask
 from memreg.estimators.products import product
-from memreg.estimators.scores import newcombe
+from memreg.estimators.scores import difference_interval
 
 ROWS = 256
 """Training examples of a block: with 10,000 test examples its counts stay in the cache."""
@@ -62,7 +62,7 @@ class StrongPairs:
 
     table: pd.DataFrame
     """The strongest of those at or above it. Columns: `train`, `test`, `influence`, `standard_error` (of a
-    difference of two proportions, as a score's), `low`, `high` (Newcombe, 95 %, of each pair by itself: among
+    difference of two proportions, as a score's), `low`, `high` (95 %, of each pair by itself: among
     many pairs, some lie outside theirs), `included_count`, `excluded_count`."""
     above: int
     """Pairs at or above the threshold, whether or not in the table."""
@@ -118,7 +118,7 @@ def _table(found: NDArray[np.int64], right: NDArray[np.int64], members: int) -> 
     train, test, both, n1 = found.T
     n0, right0 = members - n1, right[test] - both
     p1, p0 = both / n1, right0 / n0
-    low, high = newcombe(both, n1, right0, n0) if len(found) else (p1, p0)
+    low, high = difference_interval(both, n1, right0, n0) if len(found) else (p1, p0)
     return pd.DataFrame(
         {
             "train": train,
