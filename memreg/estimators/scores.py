@@ -56,9 +56,13 @@ def difference_interval(count1: Numbers, n1: Numbers, count0: Numbers, n0: Numbe
 
 
 def exact_interval(count: Numbers, n: Numbers) -> tuple[Floats, Floats]:
-    """Clopper & Pearson's 95 % interval of a proportion, any shape, elementwise."""
-    low, high = proportion_confint(count, n, alpha=0.05, method="beta")
-    return low, high
+    """Clopper & Pearson's 95 % interval of a proportion, any shape, elementwise; equal counts share it."""
+    count, n = np.broadcast_arrays(count, n)
+    key = count.astype(np.int64) * (n.max(initial=0) + 1) + n
+    _, first, index = np.unique(key, return_index=True, return_inverse=True)
+    low, high = proportion_confint(count.flat[first], n.flat[first], alpha=0.05, method="beta")
+    index = index.reshape(count.shape)
+    return low[index], high[index]
 
 
 def mover(
