@@ -8,7 +8,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from memreg.estimators.approximation import by_size, compare, mean_interval, share_interval
 from memreg.estimators.counts import Counts
-from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.outliers import spp_by_error, spp_sums
 from memreg.estimators.scores import scores
 
@@ -124,22 +123,3 @@ def test_spp_of_the_largest_and_smallest_errors_over_all_and_within_strata():
     assert rows.loc[("all", "smallest"), "sd"] == pytest.approx(np.std([0.9, 0.8], ddof=1))
     assert rows.loc[("score 0.25 to 0.5", "largest"), "spp"] == pytest.approx(0.15)
     assert rows.loc[("score 0.75 to 1", "smallest"), "targets"] == 1
-
-
-def test_the_memorized_set_controls_its_false_discoveries_and_finds_the_rest():
-    """Half of the examples score exactly the threshold, the others well above it."""
-    p0 = np.where(np.arange(2000) < 1000, 0.74, 0.3)
-    false, found = [], []
-    for seed in range(20):
-        table = drawn(np.full(2000, 0.99), p0, 280, 120, seed)
-        chosen = memorized_set(table, 0.25)
-        false.append(chosen[:1000].sum() / max(chosen.sum(), 1))
-        found.append(chosen[1000:].mean())
-        assert (table["score"] >= 0.25)[:1000].mean() > 0.3
-    assert np.mean(false) <= 0.05
-    assert np.mean(found) > 0.95
-
-
-def test_an_example_without_members_is_in_no_memorized_set():
-    table = scores(Counts(np.array([9, 9]), np.array([9, 9]), np.array([0, 90]), np.array([0, 0])))
-    assert memorized_set(table, 0.25).tolist() == [False, True]

@@ -9,7 +9,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from studies import PLANTED, PLANTED_RECIPE, program, refused, uri
+from studies import PLANTED, PLANTED_RECIPE, bad_input, program, refused, uri
 
 from analysis.approximation_error import approximation
 from analysis.influence import influence
@@ -250,21 +250,33 @@ def test_a_spread_cell_keeps_a_cells_neighbours_apart(tool):
         assert (~included[:, list(group)]).sum(1).max() <= -(-len(group) // 10)
 
 
-def test_influence_finds_pairs_and_draws_them(tool):
+def test_influence_says_how_many_pairs_chance_gives_and_draws_them(tool):
     cell, do = tool
-    out = do(influence, "--cell", cell, "--threshold", "0.5")
+    out = " ".join(do(influence, "--cell", cell, "--threshold", "0.5").split())
     assert "60 members" in out
     files, metrics, table = figures_and_metrics("influence")
     assert {"figures/influence.png", "influence.parquet"} <= files
     pairs, members = table("influence"), Registry().predictions(cell)
-    assert metrics["pairs"] == len(pairs) > 0
+    assert metrics["pairs"] == len(pairs)
+    assert metrics["pairs_above"] > metrics["pairs_by_chance"] > 1
+    assert f"where chance alone gives {metrics['pairs_by_chance']:.0f}" in out
+    assert "can be told from chance" in out
     label = Registry().examples(cell)["label"].to_numpy()
     n = members.included.shape[1]
-    row = pairs.iloc[0]
-    inside = members.included[:, int(row["train"])]
-    right = members.predicted[:, n + int(row["test"])] == label[n + int(row["test"])]
-    assert row["influence"] == pytest.approx(right[inside].mean() - right[~inside].mean())
-    assert row["train_label"] == label[int(row["train"])]
+    right = members.predicted[:, n:] == label[n:]
+    p1, p0 = (
+        rows.T.astype(float) @ right / rows.sum(0)[:, None] for rows in (members.included, ~members.included)
+    )
+    assert metrics["pairs_above"] == (p1 - p0 >= 0.5).sum()
+    assert {"train", "test", "train_label", "test_label", "influence", "p"} <= set(pairs)
+
+
+def test_influence_of_too_few_members_is_refused_with_the_number_that_it_takes(done, monkeypatch, capsys):
+    monkeypatch.chdir(done[0])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(done[0]))
+    cell = Registry().cells("tiny")["cell"][0]
+    err = bad_input(monkeypatch, capsys, influence, "--cell", cell, match="has 20 members")
+    assert re.search(r"even the clearest influence among its 300 x \d+ pairs needs \d\d to be told", err)
 
 
 @pytest.mark.parametrize(

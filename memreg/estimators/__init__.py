@@ -8,6 +8,7 @@
 `approximation` the error of an estimate against leave-one-out (section 4.2); `outliers`: SPP
 `memorized_set` examples above a threshold with a controlled share of false ones
 `influence`     of training on test examples (section 2.2); `products`: its exact integer products
+`hypergeometric` what chance gives when members are shuffled
 `summary`       a cell's aggregates
 `bootstrap`     resampling of members: intervals for what is aggregated over examples
 `correlation`   Pearson's r over cells with its intervals (section 5)

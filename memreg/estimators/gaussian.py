@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import logit
 from scipy.stats import norm
-from statsmodels.stats.proportion import proportion_confint
 
 from memreg.estimators.counts import Counts, Floats, Mask
+from memreg.estimators.scores import exact_interval, mover
 
 NEAREST = 2.0**-12
 """To 0 and 1 that a probability is taken to be: half of what float16 resolves below 1."""
@@ -80,10 +80,10 @@ def normal_scores(counts: Counts, sums: Confidence) -> pd.DataFrame:
 
     Estimand: Feldman & Zhang's, of the design that left examples out; Equation 1 as far as that design keeps
     peers in. The included share is counted. The excluded one is Phi((mean - t) / sqrt(variance + tau^2)) of
-    the excluded log odds, normal over members, with `right_at`'s t and tau taken as known; its interval is
-    that of its argument by the delta method, and both are put together by MOVER (Zou & Donner 2008). It is
-    biased where the odds are not normal, and the interval does not know it. NaN where counts are less
-    than 1 included or 2 excluded.
+    the excluded log odds, normal over members, with `right_at`'s t and tau taken as known. It is biased where
+    the odds are not normal, so its interval is that of its argument by the delta method, widened to contain
+    the exact one of the counted share; the standard error knows nothing of the bias. `mover` puts both sides
+    together. NaN where counts are less than 1 included or 2 excluded.
     """
     t, tau = right_at(sums)
     n = np.where(sums.count > 1, sums.count, np.nan)
@@ -94,15 +94,18 @@ def normal_scores(counts: Counts, sums: Confidence) -> pd.DataFrame:
     error = np.sqrt(own / n + z**2 * own**2 / (2 * (n - 1)))
     p1, p0 = counts.included_accuracy, norm.cdf(z)
     known = ~np.isnan(p1) & ~np.isnan(p0)
-    low1, high1 = proportion_confint(counts.included_correct, np.maximum(counts.included, 1), method="wilson")
-    low0, high0 = (norm.cdf(z + side * norm.ppf(0.975) * error) for side in (-1, 1))
-    score = p1 - p0
+    one = exact_interval(counts.included_correct, np.maximum(counts.included, 1))
+    low0, high0 = exact_interval(counts.excluded_correct, np.maximum(counts.excluded, 1))
+    half = norm.ppf(0.975) * error
+    low, high = mover(
+        p1, one, p0, (np.minimum(low0, norm.cdf(z - half)), np.maximum(high0, norm.cdf(z + half)))
+    )
     variance1 = p1 * (1 - p1) / np.maximum(counts.included, 1)
     columns = {
-        "score": score,
+        "score": p1 - p0,
         "standard_error": np.sqrt(variance1 + (norm.pdf(z) * error) ** 2),
-        "low": score - np.hypot(p1 - low1, high0 - p0),
-        "high": score + np.hypot(high1 - p1, p0 - low0),
+        "low": low,
+        "high": high,
         "included_accuracy": p1,
         "excluded_accuracy": p0,
     }

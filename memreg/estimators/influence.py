@@ -12,13 +12,18 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.special import gammaln
+from scipy.stats import norm
 
 from memreg.estimators.counts import Floats, Mask
+from memreg.estimators.hypergeometric import tail
 from memreg.estimators.products import product
-from memreg.estimators.scores import newcombe
+from memreg.estimators.scores import difference_interval
 
 ROWS = 256
 """Training examples of a block: with 10,000 test examples its counts stay in the cache."""
+RATE = 0.05
+"""Of the pairs that are told from chance, the share that may be false."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,42 +66,97 @@ class StrongPairs:
     """Pairs whose influence is at or beyond a threshold."""
 
     table: pd.DataFrame
-    """The strongest of those at or above it. Columns: `train`, `test`, `influence`, `standard_error` (of a
-    difference of two proportions, as a score's), `low`, `high` (Newcombe, 95 %, of each pair by itself: among
-    many pairs, some lie outside theirs), `included_count`, `excluded_count`."""
+    """Those at or above it that chance does not explain, the strongest first. Columns: `train`, `test`,
+    `influence`, `standard_error` (of a difference of two proportions, as a score's), `low`, `high` (95 %, of
+    each pair by itself: chosen for their strength, more than 5 % lie outside theirs), `p` (Fisher's exact
+    one-sided test), `included_count`, `excluded_count`."""
+    chosen: int
+    """Pairs that chance does not explain, whether or not in the table."""
     above: int
-    """Pairs at or above the threshold, whether or not in the table."""
+    """Pairs at or above the threshold."""
+    by_chance: float
+    """Of those, how many there would be on average if no training example acted on any test example."""
     below: int
     """Pairs at or below its negative."""
-    train: int
-    """Training examples of the pairs above."""
-    test: int
-    """Test examples of the pairs above."""
 
 
 def strong_pairs(included: Mask, correct: Mask, threshold: float, limit: int = 1_000_000) -> StrongPairs:
-    """Pairs by influence, the table's strongest first and at most `limit`.
+    """Pairs by influence, and which of them chance does not explain.
+
+    Chance is that members are shuffled: the number that included i and got j right is then hypergeometric,
+    given how many included i and how many got j right. Benjamini & Hochberg's procedure chooses from all
+    pairs, a pair below the threshold with a p-value of 1, so that on average at most a share `RATE` of
+    the chosen ones is false. The table has the `limit` least p-values if more are chosen.
 
     included: [members, n_train]; correct: [members, n_test].
     """
     above = below = 0
-    train, test = np.zeros(included.shape[1], bool), np.zeros(correct.shape[1], bool)
-    found = np.empty((0, 4), np.int64)  # train, test, included and right, included
-    strength = np.empty(0, np.float32)
+    found, p = np.empty((0, 4), np.int64), np.empty(0)  # train, test, included and right, included
+    values, counts = [np.empty(0)], [np.empty(0, np.int64)]
+    right = correct.sum(0)
     for block in influence_blocks(included, correct):
         influence = block.influence()
         below += int((influence <= -threshold).sum())
         i, j = torch.nonzero(influence >= threshold).T
         above += len(i)
-        train[block.first + i.numpy()] = test[j.numpy()] = True
-        new = torch.stack([i + block.first, j, block.together[i, j], block.included[i].long()], 1)
-        found = np.concatenate([found, new.numpy()])
-        strength = np.concatenate([strength, influence[i, j].numpy()])
+        new = torch.stack([i + block.first, j, block.together[i, j], block.included[i].long()], 1).numpy()
+        own = tail(new[:, 2], len(correct), new[:, 3], right[new[:, 1]])
+        likely = own > RATE
+        new, own = new[~likely], own[~likely]
+        value, count = np.unique(own, return_counts=True)
+        values.append(value)
+        counts.append(count)
+        found, p = np.concatenate([found, new]), np.concatenate([p, own])
         if len(found) > 2 * limit:
-            found, strength = _strongest(found, strength, limit)
-    found, _ = _strongest(found, strength, limit)
-    table = _table(found, correct.sum(0), len(correct))
-    return StrongPairs(table, above, below, int(train.sum()), int(test.sum()))
+            found, p = _least(found, p, limit)
+    chosen, cut = _benjamini_hochberg(
+        np.concatenate(values), np.concatenate(counts), included.shape[1] * correct.shape[1]
+    )
+    found, p = _least(found[p <= cut], p[p <= cut], limit)
+    by_chance = expected_by_chance(included.sum(0), right, len(correct), threshold)
+    return StrongPairs(_table(found, p, right, len(correct)), chosen, above, by_chance, below)
+
+
+def expected_by_chance(
+    included: NDArray[np.int64], right: NDArray[np.int64], members: int, threshold: float
+) -> float:
+    """Pairs with an influence at or above the threshold, on average over all ways to shuffle the members.
+
+    included: [n_train]; right: [n_test], members that got each right. Pairs with equal counts share the
+    probability.
+    """
+    (n1, of1), (c, of0) = (np.unique(x, return_counts=True) for x in (included, right))
+    usual = (n1 > 0) & (n1 < members)
+    n1, of1 = n1[usual, None], of1[usual]
+    inside, outside = n1.astype(np.float32), (members - n1).astype(np.float32)
+    slope, base = 1 / inside + 1 / outside, c.astype(np.float32) / outside
+    least = np.ceil((threshold + base) / slope - 1e-3)
+    least += least.astype(np.float32) * slope - base < np.float32(threshold)
+    return float(of1 @ tail(least, members, n1, c) @ of0)
+
+
+def members_needed(n_train: int, n_test: int, share: float) -> int:
+    """The fewest members with which a single pair could be told from chance: one where exactly those that
+    included i get j right, whose p-value, 1 / binomial(members, share members), is the least possible."""
+    members = np.arange(2, 10_000)
+    inside = np.rint(share * members)
+    logs = gammaln(members + 1) - gammaln(inside + 1) - gammaln(members - inside + 1)
+    return int(members[np.argmax(logs >= np.log(max(n_train * n_test, 1) / RATE))])
+
+
+def members_for(influence: float, n_train: int, n_test: int, share: float) -> int:
+    """Members with which a pair of such influence, alone, has about even odds to be told from chance, if its
+    test example is got right by half of the members (where it takes the most)."""
+    deviations = norm.isf(RATE / max(n_train * n_test, 1))
+    return int(np.ceil(deviations**2 / (4 * share * (1 - share) * influence**2)))
+
+
+def _benjamini_hochberg(p: Floats, count: NDArray[np.int64], tests: int) -> tuple[int, float]:
+    """How many of the tests are rejected, and the largest p-value of those; all others are above `RATE`."""
+    value, index = np.unique(p, return_inverse=True)
+    rank = np.cumsum(np.bincount(index, count, len(value)))
+    passed = np.flatnonzero(value <= RATE * rank / tests)
+    return (int(rank[passed[-1]]), float(value[passed[-1]])) if len(passed) else (0, -1.0)
 
 
 def histogram(included: Mask, correct: Mask, bins: int = 400) -> tuple[Floats, NDArray[np.int64]]:
@@ -107,19 +167,17 @@ def histogram(included: Mask, correct: Mask, bins: int = 400) -> tuple[Floats, N
     return np.linspace(-1, 1, bins + 1), count.numpy().astype(np.int64)
 
 
-def _strongest(
-    found: NDArray[np.int64], strength: NDArray[np.float32], limit: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    order = np.lexsort((found[:, 1], found[:, 0], -strength))[:limit]
-    return found[order], strength[order]
+def _least(found: NDArray[np.int64], p: Floats, limit: int) -> tuple[NDArray[np.int64], Floats]:
+    order = np.argsort(p, kind="stable")[:limit]
+    return found[order], p[order]
 
 
-def _table(found: NDArray[np.int64], right: NDArray[np.int64], members: int) -> pd.DataFrame:
+def _table(found: NDArray[np.int64], p: Floats, right: NDArray[np.int64], members: int) -> pd.DataFrame:
     train, test, both, n1 = found.T
     n0, right0 = members - n1, right[test] - both
     p1, p0 = both / n1, right0 / n0
-    low, high = newcombe(both, n1, right0, n0) if len(found) else (p1, p0)
-    return pd.DataFrame(
+    low, high = difference_interval(both, n1, right0, n0) if len(found) else (p1, p0)
+    table = pd.DataFrame(
         {
             "train": train,
             "test": test,
@@ -127,7 +185,9 @@ def _table(found: NDArray[np.int64], right: NDArray[np.int64], members: int) -> 
             "standard_error": np.sqrt(p1 * (1 - p1) / n1 + p0 * (1 - p0) / n0),
             "low": low,
             "high": high,
+            "p": p,
             "included_count": n1,
             "excluded_count": n0,
         }
     )
+    return table.sort_values(["influence", "train", "test"], ascending=[False, True, True], ignore_index=True)

@@ -2,10 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from statsmodels.stats.proportion import proportion_confint
 
 from memreg.estimators.counts import Counts, Floats, Numbers
-from memreg.estimators.scores import newcombe
+from memreg.estimators.scores import difference_interval, exact_interval
 
 AT_ONCE = (1.05, 2.0)
 """A target's members are multiplied by so much before its interval is looked at again."""
@@ -30,7 +29,9 @@ def missing(counts: Counts, halfwidth: float) -> tuple[int, NDArray[np.int64]]:
     after training, until it answers 0: widths are extrapolated as 1/sqrt(count), and an interval
     that is watched until it is narrow covers a little less than its nominal 95 %.
     """
-    low, high = newcombe(counts.included_correct, counts.included, counts.excluded_correct, counts.excluded)
+    low, high = difference_interval(
+        counts.included_correct, counts.included, counts.excluded_correct, counts.excluded
+    )
     wide = (high - low) / 2 > halfwidth
     first = np.where(wide, _width(counts.included_correct, counts.included), 0)
     second = _width(counts.excluded_correct, counts.excluded)
@@ -43,8 +44,8 @@ def missing(counts: Counts, halfwidth: float) -> tuple[int, NDArray[np.int64]]:
 
 
 def _width(right: Numbers, of: Numbers) -> Floats:
-    """Half the width of Wilson's 95 % interval, of which Newcombe's is made."""
-    low, high = proportion_confint(right, of, method="wilson")
+    """Half the width of one proportion's 95 % interval, of which the difference's is made."""
+    low, high = exact_interval(right, of)
     half: Floats = (high - low) / 2
     return half
 

@@ -7,11 +7,14 @@ from numpy.typing import NDArray
 from memreg.figures.style import COLOURS, GREY, drawing
 
 
-def influence(edges: NDArray[np.float64], count: NDArray[np.int64], threshold: float, title: str) -> Figure:
+def influence(
+    edges: NDArray[np.float64], count: NDArray[np.int64], threshold: float, by_chance: float, title: str
+) -> Figure:
     """Pairs with at least so much influence, and for comparison with at most minus so much.
 
     edges: [bins + 1], symmetric about 0; count: pairs in each bin, [bins]. Noise goes either way alike,
-    so the second curve says how many pairs of the first noise can explain at most.
+    so the second curve says how many pairs of the first noise can explain at most. by_chance: pairs at or
+    above the threshold that noise alone gives.
     """
     middle = len(count) // 2
     at_least = np.cumsum(count[::-1])[::-1][middle:]
@@ -21,7 +24,8 @@ def influence(edges: NDArray[np.float64], count: NDArray[np.int64], threshold: f
         axes = figure.subplots()
         axes.step(x, np.maximum(at_least, 0.5), where="post", color=COLOURS[0], label="influence ≥ x")
         axes.step(x, np.maximum(at_most, 0.5), where="post", color=COLOURS[1], label="influence ≤ −x")
-        axes.axvline(threshold, color=GREY, linestyle="--", linewidth=1, label="threshold of the table")
+        axes.axvline(threshold, color=GREY, linestyle="--", linewidth=1, label="threshold")
+        axes.plot(threshold, max(by_chance, 0.5), "o", color=GREY, label=f"by chance: {by_chance:,.0f}")
         axes.set_yscale("log")
         axes.set_ylim(0.8, 2 * at_least.max())
         shown = np.flatnonzero(at_least + at_most)

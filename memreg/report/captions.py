@@ -18,7 +18,8 @@ CAPTIONS = {
     "intervals.",
     "subpopulations": "The targets whose scores are overestimated most, framed, each with the training "
     "images that teach networks most about it (the paper's Figure 1).",
-    "influence": "How many pairs of a training and a test example have which influence.",
+    "influence": "How many pairs of a training and a test example have which influence, and how many "
+    "chance gives.",
 }
 
 
