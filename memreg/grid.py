@@ -16,7 +16,13 @@ from memreg.design import Design, GridDesign, Neighbours
 from memreg.errors import MemregError
 from memreg.recipe import Recipe
 
-DESIGN_KEYS = {"design": "kind", "design_seed": "seed", "r": "r", "neighbours": "neighbours"}
+DESIGN_KEYS = {
+    "design": "kind",
+    "design_seed": "seed",
+    "design_version": "version",
+    "r": "r",
+    "neighbours": "neighbours",
+}
 FOLDER = "grids"
 GRID_KEYS = ("name", "description", "members", "defaults", "cells")
 NEIGHBOURS = TypeAdapter(Neighbours)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.feather
 import pytest
-from studies import run, same_bits, tiny, uri
+from studies import TINY, run, same_bits, tiny, uri
 
 from memreg.errors import MemregError, TakenError
 from memreg.registry import CellWriter, Registry
@@ -169,3 +169,40 @@ def test_growing_trains_only_the_new_members_and_ends_like_one_go(tmp_path, monk
     client = mlflow.MlflowClient(uri(tmp_path))
     parents = {client.get_run(r).data.tags["mlflow.parentRunId"] for r in grown.cells["run_id"]}
     assert parents == {grown.run_id}
+
+
+def test_cells_of_older_memregs_are_read_as_what_they_are_and_grow_with_their_masks(tmp_path, monkeypatch):
+    """Before, subsets had one rule and no version, and memorized fractions were counted ones."""
+    monkeypatch.chdir(tmp_path)
+    one = {"cells": TINY["cells"][:1], "name": "old"}
+    old = {**one, "defaults": {**TINY["defaults"], "design_version": 1}}
+    run(tiny(**old, members=20), tmp_path)
+    registry = Registry(uri(tmp_path))
+    (run_id,), (hash_,) = (registry.cells()[key].tolist() for key in ("run_id", "cell"))
+    client = mlflow.MlflowClient(uri(tmp_path))
+    assert "version" not in json.loads(Path(artifact(client, run_id, "cell.json")).read_text())["design"]
+    assert "design_version" not in client.get_run(run_id).data.params
+    client.delete_tag(run_id, "memreg.metrics")
+    client.log_metric(run_id, "memorized_fraction/0.25", 0.4)
+
+    known = Registry(uri(tmp_path)).cells().iloc[0]
+    assert known["counted_fraction/0.25"] == 0.4
+    assert "memorized_fraction/0.25" not in known
+    assert Registry(uri(tmp_path)).cells(columns=["counted_fraction/0.25"])["counted_fraction/0.25"][0] == 0.4
+    before = registry.predictions(hash_)
+    design = registry.cell(hash_).design
+    assert (before.included == np.stack([design.included(m, 300) for m in range(20)])).all()
+
+    again = run(tiny(**old, members=20), tmp_path, study="again").cells.iloc[0]
+    assert again["cell"] == hash_
+    assert client.get_run(run_id).data.tags["memreg.metrics"] == "2"
+    assert again["memorized_fraction/0.25"] != 0.4
+    same_bits(Registry(uri(tmp_path)).predictions(hash_), before)
+
+    grown = run(tiny(**old, members=30), tmp_path, study="grown")
+    after = Registry(uri(tmp_path)).predictions(hash_)
+    assert grown.cells["cell"].tolist() == [hash_]
+    assert (after.included[:20] == before.included).all()
+    assert (after.included == np.stack([design.included(m, 300) for m in range(30)])).all()
+    new = run(tiny(**one, members=10), tmp_path, study="new")
+    assert new.cells["cell"].tolist() != [hash_]
