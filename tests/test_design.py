@@ -11,6 +11,8 @@ from memreg.cell import Cell
 from memreg.design import All, Subsets
 from memreg.design.subsets import spread_offsets
 from memreg.errors import MemregError
+from memreg.estimators.counts import tally
+from memreg.estimators.scores import scores
 
 FRACTIONS = [0.5, 0.7, 0.9, 0.95, 0.97, 0.25]
 designs = st.builds(
@@ -156,3 +158,20 @@ def test_all_includes_everything():
     assert All().included(5, 30).all()
     assert All().size(30) == 30
     assert All().member_seed(1) == Subsets().member_seed(1)
+
+
+@pytest.mark.parametrize(("version", "low", "high"), [(1, 1.15, 1.3), (2, 0.95, 1.08)])
+def test_standard_errors_of_pairs_are_right_where_their_folds_are_even(version, low, high):
+    """Each of two alike examples is learned from the other: the spread of its score over cells, in standard
+    errors."""
+    rng = np.random.default_rng(0)
+    score, error = [], []
+    for seed in range(120):
+        included = masks(Subsets(r=0.7, seed=seed, version=version), range(100), 100)
+        other = included.reshape(100, 50, 2)[:, :, ::-1].reshape(100, 100)
+        correct = rng.random(included.shape) < np.where(included, 0.99, np.where(other, 0.9, 0.1))
+        sums = tally(included, correct, np.zeros(100, int)).total
+        table = scores(sums)
+        score.append(table["score"])
+        error.append(table["standard_error"])
+    assert low < np.std(score, axis=0).mean() / np.sqrt(np.mean(np.square(error))) < high
