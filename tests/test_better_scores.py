@@ -5,7 +5,14 @@ import pytest
 from groups import group_numbers, members, truth
 
 from memreg.design import LeaveGroupOut, LeaveOneOut, Spread, Subsets
-from memreg.estimators.coinfluence import co_influence, detectable, find_peers, neighbours, peers_in_groups
+from memreg.estimators.coinfluence import (
+    FALSE_PEERS,
+    co_influence,
+    detectable,
+    find_peers,
+    neighbours,
+    peers_in_groups,
+)
 from memreg.estimators.counts import Counts, half, tally
 from memreg.estimators.extrapolation import extrapolate
 from memreg.estimators.peers import MINIMUM, peer_conditioned
@@ -104,6 +111,35 @@ def test_the_peer_conditioned_score_is_leave_one_outs_where_feldman_and_zhangs_i
     assert np.abs(error["ours"]).mean() < 0.5 * np.abs(error["theirs"]).mean()
     assert (ours.peers[size == 2] >= 1).all()
     assert (ours.peers[:100] <= 1).mean() > 0.9
+
+
+@pytest.mark.parametrize("k", [100, 200, 400])
+def test_false_peers_are_as_rare_as_said_with_few_members_too(k):
+    """Found in halves of the members, as scores use them."""
+    group, size = group_numbers()
+    same, false = group[:, None] == group, []
+    for seed in range(4):
+        included, correct = members(Subsets(r=0.7, seed=seed), k, group, size, seed)
+        second = half(np.arange(k) // 10) == 1
+        for rows in (second, ~second):
+            found = find_peers(included[rows], correct[rows], group % 4).toarray() > 0
+            false.append((found & ~same).sum(1).mean())
+    assert np.mean(false) <= FALSE_PEERS
+
+
+@pytest.mark.parametrize(
+    ("k", "size", "bias"), [(200, 2, 0), (200, 3, 0.17), (1000, 3, 0), (400, 5, 0.1), (1000, 5, 0.07)]
+)
+def test_sub_populations_are_free_of_bias_from_the_members_on_that_are_named(k, size, bias):
+    group, sizes = group_numbers()
+    errors = []
+    for seed in range(3):
+        included, correct = members(Subsets(r=0.7, seed=seed), k, group, sizes, seed)
+        second = half(np.arange(k) // 10) == 1
+        peers = tuple(find_peers(included[r], correct[r], group % 4) for r in (~second, second))
+        score = scores(peer_conditioned(included, correct, second, peers).counts).score
+        errors.append((score - truth(sizes))[sizes == size].mean())
+    assert np.mean(errors) == pytest.approx(bias, abs=0.035)
 
 
 def test_peer_conditioned_intervals_cover(simulated):

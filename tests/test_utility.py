@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from memreg.analyses.arms import arms, thinned
 from memreg.design import All, Removal
 from memreg.errors import MemregError
 from memreg.estimators.duplicates import has_near_duplicate
-from memreg.estimators.utility import difference, holm, knee
+from memreg.estimators.utility import difference, holm, knee, over_both, over_images
 
 MARGIN = 0.5
 
@@ -65,10 +66,53 @@ def test_holm_by_hand():
     assert np.isnan(adjusted[1])
 
 
+def test_equivalence_over_five_thresholds_errs_in_one_of_twenty_studies():
+    """The true difference is the margin at each: without a correction a fifth of the studies err."""
+    plain, adjusted = [], []
+    for study in range(600):
+        p = [difference(*accuracies(MARGIN, 20, 0, 5 * study + i)).equivalence_p(MARGIN) for i in range(5)]
+        plain.append(min(p) < 0.05)
+        adjusted.append(holm(p).min() < 0.05)
+    assert np.mean(plain) > 0.17
+    assert np.mean(adjusted) <= 0.07
+
+
 def test_the_knee_is_where_the_curve_bends():
     scores = np.concatenate([np.linspace(1, 0.3, 30), np.linspace(0.29, 0, 970)])
     assert knee(scores) == pytest.approx(0.29, abs=0.02)
     assert knee(np.full(5, 0.2)) == 0.2
+
+
+def images(true, networks, n, seed):
+    """Whether networks of two arms get images right, [2, networks, n]: the first arm `true` better on average
+    over all images there are, by how much depends on the image and a little on the network."""
+    rng = np.random.default_rng(seed)
+    skill, gain = rng.normal(1, 1.5, n), rng.normal(0, 0.15, n) + true
+    p = norm.cdf(skill) * 0.2 + 0.4
+    arms = [np.clip(p + g + rng.normal(0, 0.01, (networks, 1)), 0, 1) for g in (gain, 0)]
+    return [rng.random((networks, n)) < arm for arm in arms]
+
+
+def test_intervals_over_test_images_cover_what_others_would_give_and_those_over_networks_do_not():
+    """Networks and test images are drawn anew each time; the true difference is .02."""
+    found = {"networks": [], "images": [], "both": []}
+    for seed in range(300):
+        a, b = images(0.02, 60, 150, seed)
+        own, others = difference(a.mean(1), b.mean(1)), over_images(a.mean(0), b.mean(0))
+        for name, d in zip(found, (own, others, over_both(own, others)), strict=True):
+            assert d.mean == pytest.approx(own.mean)
+            found[name].append(d.low <= 0.02 <= d.high)
+    assert np.mean(found["networks"]) < 0.75
+    assert 0.93 <= np.mean(found["both"]) <= 0.985
+    assert np.mean(found["images"]) >= 0.88
+
+
+def test_intervals_over_one_or_equal_images():
+    nothing = over_images(np.array([0.5]), np.array([0.4]))
+    assert np.isnan(nothing.low)
+    same = np.array([0.5, 0.9, 0.7, 0.6])
+    d = over_both(difference(same, same), over_images(same, same))
+    assert (d.mean, d.low, d.high) == (0, 0, 0)
 
 
 LABELS = np.array([0] * 8 + [1] * 8)

@@ -12,8 +12,8 @@ from memreg import figures
 from memreg.analyses.arms import ARMS, Pools
 from memreg.analyses.members import read_members
 from memreg.estimators.counts import Floats, Mask
-from memreg.estimators.influence import strong_pairs
-from memreg.estimators.utility import Difference, difference, holm
+from memreg.estimators.influence import members_for, strong_pairs
+from memreg.estimators.utility import Difference, difference, holm, over_both, over_images
 from memreg.prediction import diverged
 from memreg.registry import Registry, RunWriter
 
@@ -39,6 +39,16 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Affected:
+    """Test images of the sub-populations that lose members."""
+
+    images: Mapping[float, Mask]
+    """By threshold, shape [n_test]."""
+    left_out: str = ""
+    """Why they are not known; empty where they are."""
+
+
+@dataclass(frozen=True)
 class MarginalUtility:
     table: pd.DataFrame
     """A row per threshold, arm and kind of test images, in points of accuracy; see docs/registry.md."""
@@ -48,6 +58,8 @@ class MarginalUtility:
     margin: float
     chosen: str
     """How the thresholds were chosen; empty where the user did."""
+    left_out: str
+    """Why there are no rows of sub-populations; empty where there are."""
 
     def in_words(self) -> str:
         lines = [self.chosen] if self.chosen else []
@@ -59,27 +71,43 @@ class MarginalUtility:
                 f"{share:.0%} of the test images have a near duplicate in training; the table's rows "
                 "`distinct` are without them."
             )
+        lines.append(
+            "Intervals in [] are over networks, on these test images; those in () are over networks and test "
+            "images."
+        )
+        if self.left_out:
+            lines.append(self.left_out)
         return "\n".join(lines)
 
 
-def affected(registry: Registry, cell: str, scored: Mapping[float, Mask]) -> dict[float, Mask]:
-    """By threshold, test images of the sub-populations that lose members, shape [n_test].
-
-    Those planted with a scored example, where sub-populations were planted; else those on which a scored
-    example has a substantial influence among the members of `cell`.
+def affected(registry: Registry, cell: str, scored: Mapping[float, Mask]) -> Affected:
+    """Those planted with a scored example, where sub-populations were planted; else those on which a scored
+    example has a substantial influence among the members of `cell` that can be told from chance, unless
+    chance gives most of the pairs with such influence.
     """
     examples = registry.examples(cell)
     train = examples["split"] == "train"
     if "group" in examples:
         group = examples["group"].to_numpy()
-        own, test = group[train], group[~train]
-        return {t: (test >= 0) & np.isin(test, own[mask]) for t, mask in scored.items()}
+        own, tested = group[train], group[~train]
+        return Affected({t: (tested >= 0) & np.isin(tested, own[mask]) for t, mask in scored.items()})
     members = read_members(registry, cell)
-    pairs = strong_pairs(members.included, members.correct_test, SUBSTANTIAL).table
+    found, (k, n_train) = (
+        strong_pairs(members.included, members.correct_test, SUBSTANTIAL),
+        members.included.shape,
+    )
     tests = np.arange(members.correct_test.shape[1])
-    return {
-        t: np.isin(tests, pairs.loc[mask[pairs["train"].to_numpy()], "test"]) for t, mask in scored.items()
-    }
+    if found.by_chance > found.above / 2 or not found.above:
+        takes = members_for(SUBSTANTIAL, n_train, len(tests), float(members.included.mean()))
+        return Affected(
+            {t: np.zeros(len(tests), bool) for t in scored},
+            "Rows of the sub-populations that lost members are left out, since they would rest on chance: of "
+            f"{n_train:,} x {len(tests):,} pairs of a training and a test example, {found.above:,} have an "
+            f"influence of {SUBSTANTIAL:g} or more among the {k:,} members that scored, and chance alone "
+            f"gives {found.by_chance:,.0f}. Even odds to tell one from chance take about {takes:,} members.",
+        )
+    i, j = (found.table[key].to_numpy() for key in ("train", "test"))
+    return Affected({t: np.isin(tests, j[mask[i]]) for t, mask in scored.items()})
 
 
 def marginal_utility(
@@ -88,14 +116,13 @@ def marginal_utility(
     arms: list[Arm],
     members: int,
     distinct: Mask,
-    sub_populations: Mapping[float, Mask],
+    sub_populations: Affected,
     margin: float,
     chosen: str = "",
 ) -> MarginalUtility:
     """Compare the first `members` members of each arm with those on everything.
 
-    distinct: test images without a near duplicate in training, [n_test]; sub_populations: by threshold,
-    [n_test].
+    distinct: test images without a near duplicate in training, [n_test].
     margin: in points of accuracy, the largest difference that counts as none.
     """
     labels = registry.examples(everything)["label"].to_numpy()
@@ -108,7 +135,7 @@ def marginal_utility(
     for images in IMAGES:
         for arm in arms:
             mask = {"all": everyone, "distinct": distinct}.get(images)
-            mask = sub_populations[arm.threshold] if mask is None else mask
+            mask = sub_populations.images[arm.threshold] if mask is None else mask
             if not mask.any():
                 continue
             control = next((a.cell for a in arms if (a.threshold, a.name) == (arm.threshold, "random")), None)
@@ -123,8 +150,10 @@ def marginal_utility(
                 }
             )
     table = pd.DataFrame(rows)
-    table["p_holm"] = table.groupby(["images", "arm"])["p"].transform(lambda p: holm(p.tolist()))
-    return MarginalUtility(table, _per_class(arms, labels), members, margin, chosen)
+    for key in ("p", "p_equivalent"):
+        table[f"{key}_holm"] = table.groupby(["images", "arm"])[key].transform(lambda p: holm(p.tolist()))
+    left_out = sub_populations.left_out
+    return MarginalUtility(table, _per_class(arms, labels), members, margin, chosen, left_out)
 
 
 def log_marginal_utility(run: RunWriter, result: MarginalUtility) -> None:
@@ -162,7 +191,8 @@ def _compared(
     margin: float,
 ) -> dict[str, float | bool]:
     own = right[arm][1][:, mask].mean(1)
-    whole = _difference(right[arm], right[everything], mask)
+    whole, images = _difference(right[arm], right[everything], mask)
+    both = over_both(whole, images)
     row: dict[str, float | bool] = {
         "members": len(own),
         "test_accuracy": 100 * float(own.mean()),
@@ -171,11 +201,15 @@ def _compared(
         "standard_error": whole.standard_error,
         "difference_low": whole.low,
         "difference_high": whole.high,
+        "difference_images_low": images.low,
+        "difference_images_high": images.high,
+        "difference_both_low": both.low,
+        "difference_both_high": both.high,
         "paired": whole.paired,
         "p": whole.p,
         "p_equivalent": whole.equivalence_p(margin),
     }
-    against = _difference(right[arm], right[control], mask) if control and control != arm else None
+    against = _difference(right[arm], right[control], mask)[0] if control and control != arm else None
     for key, name in (("mean", ""), ("low", "_low"), ("high", "_high")):
         row[f"from_random{name}"] = getattr(against, key) if against else float("nan")
     return row
@@ -183,11 +217,11 @@ def _compared(
 
 def _difference(
     a: tuple[NDArray[np.int64], Mask], b: tuple[NDArray[np.int64], Mask], mask: Mask
-) -> Difference:
-    """In points, over the members that both arms have."""
+) -> tuple[Difference, Difference]:
+    """In points, over the members that both arms have, and over test images."""
     _, i, j = np.intersect1d(a[0], b[0], return_indices=True)
-    x, y = (100 * right[rows][:, mask].mean(1) for (_, right), rows in ((a, i), (b, j)))
-    return difference(x, y)
+    x, y = (right[rows][:, mask] for (_, right), rows in ((a, i), (b, j)))
+    return difference(100 * x.mean(1), 100 * y.mean(1)), over_images(100 * x.mean(0), 100 * y.mean(0))
 
 
 def _per_class(arms: list[Arm], labels: NDArray[np.int64]) -> pd.DataFrame:
@@ -227,12 +261,17 @@ def _sentence(threshold: float, rows: pd.DataFrame, margin: float) -> str:
 
 
 def _points(row: Mapping[Any, Any]) -> str:
-    return f"{row['difference']:+.2f} points [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]"
+    return (
+        f"{row['difference']:+.2f} points [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}] "
+        f"({row['difference_both_low']:+.2f}, {row['difference_both_high']:+.2f})"
+    )
 
 
 def _verdict(row: Mapping[Any, Any], margin: float) -> str:
     if row["p_holm"] < 0.05:
-        return "it hurts" if row["difference"] < 0 else "it helps"
-    if row["p_equivalent"] < 0.05:
+        what = "it hurts" if row["difference"] < 0 else "it helps"
+        elsewhere = row["difference_both_low"] > 0 or row["difference_both_high"] < 0
+        return what if elsewhere else f"{what} on these test images"
+    if row["p_equivalent_holm"] < 0.05:
         return f"no difference of {margin:g} points or more"
     return "undecided"

@@ -37,6 +37,11 @@ def peer_conditioned(
     included, correct: [members, n_train]; second: [members], where `half` is 1. peers: those of the first
     and of the second half of the members; each is applied to the other half, so that no member has a say in
     which members are counted with it. Known peers are given twice.
+
+    Peers that are not found bias the score as they do Feldman & Zhang's. In simulations at r = .7 pairs were
+    found, and their bias was below .02, from 200 members on, both halves together. For three of a kind it
+    was +.17 at 200, +.07 at 400, +.02 at 600, and none from 800 on; for five +.10 at 400, +.07 at 1,000,
+    +.02 at 2,000, and none at 3,000.
     """
     parts = [
         _condition(included[half].T.copy(), correct[half].T.copy(), found)

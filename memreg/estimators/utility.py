@@ -1,6 +1,8 @@
 """Marginal utility: how much test accuracy changes when examples are removed (section 3.3).
 
-Accuracies are of members, [k]; member i of either arm has the same seed.
+Accuracies are of members, [k]; member i of either arm has the same seed. Members are one sample and test
+images another: `difference` says what other members would do on these images, `over_images` what these
+members would do on others, `over_both` what others would do on others.
 """
 
 from collections.abc import Sequence
@@ -58,14 +60,37 @@ def difference(a: Floats, b: Floats) -> Difference:
         nan = float("nan")
         return Difference(mean, nan, nan, nan, False)
     if len(a) == len(b) and k > 3 and _alike(a, b):
-        sd = float(np.std(a - b, ddof=1))
-        return Difference(mean, sd, sd / k**0.5, k - 1, True)
+        return _paired(a, b)
     va, vb = np.var(a, ddof=1), np.var(b, ddof=1)
     per = va / len(a) + vb / len(b)
     if per == 0:
         return Difference(mean, 0.0, 0.0, k - 1, False)
     df = per**2 / ((va / len(a)) ** 2 / (len(a) - 1) + (vb / len(b)) ** 2 / (len(b) - 1))
     return Difference(mean, float((va + vb) ** 0.5), float(per**0.5), float(df), False)
+
+
+def over_images(a: Floats, b: Floats) -> Difference:
+    """By Student's t over test images, the members as they are; NaN for fewer than two.
+
+    a, b: [images], the share of each arm's members that get each image right.
+    """
+    if len(a) < 2:
+        nan = float("nan")
+        return Difference(float(np.mean(a) - np.mean(b)), nan, nan, nan, True)
+    return _paired(a, b)
+
+
+def over_both(members: Difference, images: Difference) -> Difference:
+    """Over members and test images: both variances added, with Welch's degrees of freedom.
+
+    It errs on the wide side by the noise of single predictions, which is in both variances (Owen 2007,
+    Annals of Applied Statistics 1: 386-411).
+    """
+    parts = [(d.standard_error**2, d.df) for d in (members, images)]
+    variance = sum(part for part, _ in parts)
+    shares = sum(part**2 / df for part, df in parts)
+    df = variance**2 / shares if shares else members.df
+    return Difference(members.mean, float("nan"), variance**0.5, df, members.paired)
 
 
 def holm(p: Sequence[float]) -> Floats:
@@ -89,6 +114,11 @@ def knee(scores: Floats) -> float:
     x = np.linspace(0, 1, len(ordered))
     y = (ordered - ordered[-1]) / (ordered[0] - ordered[-1])
     return float(ordered[np.argmax(1 - x - y)])
+
+
+def _paired(a: Floats, b: Floats) -> Difference:
+    sd = float(np.std(a - b, ddof=1))
+    return Difference(float(np.mean(a - b)), sd, sd / len(a) ** 0.5, len(a) - 1, True)
 
 
 def _alike(a: Floats, b: Floats) -> bool:
