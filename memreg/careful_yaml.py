@@ -1,7 +1,7 @@
 """YAML that means one thing: what its versions, or a person and the parser, read differently is refused.
 
-PyYAML reads YAML 1.1. There a key given twice keeps the last value, 010 is 8 and 1:30 is 90, and a name may turn
-out to be a date.
+PyYAML reads YAML 1.1. There a key given twice keeps the last value, 010 is 8 and 1:30 is 90, and a name may
+turn out to be a date.
 """
 
 import re
@@ -39,7 +39,7 @@ class _Loader(yaml.SafeLoader):
     def construct_number(self, node: Any) -> Any:
         if OTHERWISE.fullmatch(node.value):
             raise _RefusedError(
-                f"line {node.start_mark.line + 1}: {node.value} is not the same number in every version of YAML: "
+                f"line {node.start_mark.line + 1}: {node.value} is not one number in every version of YAML: "
                 "write it without leading zeros and colons, or in quotes"
             )
         kind = super().construct_yaml_int if node.tag.endswith(":int") else super().construct_yaml_float

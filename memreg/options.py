@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from memreg import interruption
+from memreg import interruption, plain_text
 from memreg.careful_yaml import load
 from memreg.errors import MemregError
 from memreg.grid import DESIGN_KEYS
@@ -105,6 +105,7 @@ def run(command: click.Command) -> NoReturn:
     SIGTERM is answered like Ctrl-C.
     """
     interruption.listen()
+    plain_text.adapt()
     warnings.filterwarnings("ignore", module="mlflow")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
