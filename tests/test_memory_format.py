@@ -71,5 +71,5 @@ def test_a_model_that_kills_its_process_is_refused(monkeypatch):
         return process(target=os.abort)
 
     monkeypatch.setattr(trial.server.context, "Process", kills, raising=False)
-    with pytest.raises(MemregError, match="crashes on 3x8x8 images: .* killed by SIGABRT"):
+    with pytest.raises(MemregError, match=r"crashes on 3x8x8 images: .* killed by SIGABRT"):
         trial.try_model("timm:any", SHAPE, 5)

@@ -19,7 +19,7 @@ FORMATS = (torch.channels_last, torch.contiguous_format)
 
 @functools.lru_cache(maxsize=64)
 def memory_format(name: str, image_shape: tuple[int, int, int], classes: int) -> torch.memory_format:
-    """The first format in which a step of training goes through. memreg's own models take either. Draws nothing
+    """The first format in which a step of training goes through; memreg's own models take any. Draws nothing
     from torch's random stream.
 
     Raises `MemregError` where none does. torch's meta device would not tell: its strides are not a CPU's.
