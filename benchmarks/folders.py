@@ -2,9 +2,9 @@
 
     python benchmarks/folders.py [--quick]
 
-The images are random, 32 x 32 x 3, in ten classes, 60,000 for training and 10,000 for testing. Each reading is a
-process of its own, timed from after its imports, with the images compared with their digests as before a study.
---quick takes a tenth of the images.
+The images are random, 32 x 32 x 3, in ten classes, 60,000 for training and 10,000 for testing. Each reading
+is a process of its own, timed from after its imports, with the images compared with their digests as before a
+study. --quick takes a tenth of the images.
 """
 
 import argparse

@@ -27,17 +27,16 @@ def from_mapping(name: str, mapping: Mapping[str, Any]) -> Dataset:
     flip = np.asarray(mapping.get("flip", False))
     if flip.shape != () or flip.dtype != np.bool_:
         raise MemregError(f"{name}: flip must be true or false, not {flip.tolist()!r}")
-    for key in KEYS[1::2]:
-        given = plain(name, key, mapping[key], text=True)
-        if given.dtype.kind == "i" and given.size and given.min() < 0:
-            split = "training" if key.startswith("train") else "test"
+    given = [plain(name, key, mapping[key], text=True) for key in KEYS[1::2]]
+    for split, array in zip(("training", "test"), given, strict=True):
+        if array.dtype.kind == "i" and array.size and array.min() < 0:
             raise MemregError(
-                f"{name}: {split} labels go from {given.min()} to {given.max()}: they must be 0 and above, "
+                f"{name}: {split} labels go from {array.min()} to {array.max()}: they must be 0 and above, "
                 "since -1 may stand for no label"
             )
-    (train, test), class_labels, classes = numbered(
-        [plain(name, key, mapping[key], text=True) for key in KEYS[1::2]]
-    )
+    if len({array.dtype.kind == "U" for array in given}) > 1:
+        raise MemregError(f"{name}: of training and test labels one has names and the other numbers")
+    (train, test), class_labels, classes = numbered(given)
     return checked(
         Dataset(
             name=name,
