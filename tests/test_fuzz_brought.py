@@ -95,12 +95,12 @@ def check_labels_as_people_have_them(train, test, seed, noise):
     except MemregError as error:
         one_line(error)
         return
-    truth = [value for a in (train, test) for value in np.reshape(a, -1).tolist()]
+    truth = [int(v) if isinstance(v, bool) else v for a in (train, test) for v in np.reshape(a, -1).tolist()]
     called = dataset.class_labels or tuple(range(dataset.classes))
     clean = np.concatenate(
         [dataset.train_labels if noise == 0 else dataset.clean_labels, dataset.test_labels]
     )
-    assert [str(called[i]) for i in clean] == [str(int(v) if isinstance(v, bool) else v) for v in truth]
+    assert [str(called[i]) for i in clean] == [str(v) for v in truth]
     assert len({*called}) == dataset.classes == len({str(v) for v in truth})
     if noise:
         assert {*dataset.train_labels.tolist()} <= {*dataset.clean_labels.tolist()}
