@@ -27,14 +27,26 @@ KINDS = {
 class _Loader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
-        self._checked: set[int] = set()
+        self._flat: set[int] = set()
 
     def flatten_mapping(self, node: Any) -> None:
-        """Where PyYAML puts in what `<<` merges, which may be given anew: no key twice before that."""
-        if id(node) not in self._checked:
-            self._checked.add(id(node))
-            _check_keys(node)
-        super().flatten_mapping(node)
+        """Put in what `<<` merges: a mapping's own keys go first, then those of what is merged, in its order.
+
+        PyYAML's own, in version 6.0.4, lets what a merged mapping has itself merged go before its own.
+        """
+        if id(node) in self._flat:
+            return
+        self._flat.add(id(node))
+        _check_keys(node)
+        own = [pair for pair in node.value if pair[0].tag != MERGE]
+        taken, merged = {_identity(key) for key, _ in own}, []
+        for source in (s for key, value in node.value if key.tag == MERGE for s in _sources(node, value)):
+            self.flatten_mapping(source)
+            for pair in source.value:
+                if pair[0].tag != MERGE and _identity(pair[0]) not in taken:
+                    taken.add(_identity(pair[0]))
+                    merged.append(pair)
+        node.value = merged + own
 
     def construct_number(self, node: Any) -> Any:
         if OTHERWISE.fullmatch(node.value):
@@ -63,6 +75,20 @@ def load(text: str, where: str) -> Any:
         raise MemregError(f"{where}, {error}") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # a date that is none, ...
         raise MemregError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _sources(node: Any, value: Any) -> list[Any]:
+    """The mappings that one `<<` names."""
+    listed = value.value if isinstance(value, yaml.SequenceNode) else [value]
+    for source in listed:
+        if not isinstance(source, yaml.MappingNode):
+            what = f"expected a mapping for merging, but found {source.id}"
+            raise yaml.constructor.ConstructorError("while merging", node.start_mark, what, source.start_mark)
+    return list(listed)
+
+
+def _identity(key: Any) -> object:
+    return (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
 
 
 def _check_keys(node: Any) -> None:

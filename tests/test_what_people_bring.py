@@ -173,6 +173,8 @@ GRIDS = [
     Row("a key twice in a cell", grid("name: g", cells="  - {dataset: digits, model: a, model: b}"), "'model' is there twice", "rbgirshick/yacs#17"),
     Row("a key twice, quoted once", grid("name: g", "'name': h"), "'name' is there twice", "web-platform-tests/wpt#51646"),
     Row("<< merges", grid("name: g", "members: 2", cells="  - &a {dataset: digits, model: m, epochs: 3}\n  - {<<: *a, epochs: 4}"), [("digits", "m", 3, 2), ("digits", "m", 4, 2)], "perlpunk/pyyaml-core#3"),
+    Row("<< of what merges itself", grid("name: g", "members: 2", cells="  - &a {dataset: digits, model: m, epochs: 3}\n  - &b {<<: *a, epochs: 4}\n  - {<<: *b, model: n}"), [("digits", "m", 3, 2), ("digits", "m", 4, 2), ("digits", "n", 4, 2)]),
+    Row("<< of a list, the first before the second", grid("name: g", "members: 2", cells="  - &a {dataset: digits, model: m, epochs: 3}\n  - &b {dataset: digits, model: n, epochs: 4}\n  - {<<: [*b, *a], model: o}"), [("digits", "m", 3, 2), ("digits", "n", 4, 2), ("digits", "o", 4, 2)]),
     Row("an empty list of models", grid("name: g", cells="  - {dataset: digits, model: []}"), "model: the list is empty"),
     Row("an empty list in the defaults", grid("name: g", "defaults: {epochs: []}"), "epochs: the list is empty"),
     Row("010", grid("name: g", "members: 010"), "010 is not one number in every version of YAML"),

@@ -40,6 +40,7 @@ class Artifacts:
 
     def put(self, name: str, write: Callable[[Path], object]) -> None:
         """`write` fills the file at the path that it is given; then the artifact `name` is that file."""
+        self.check_own()
         if self._root is not None:
             write_atomically(self._root / name, write)
             return
