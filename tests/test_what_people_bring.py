@@ -25,6 +25,7 @@ from memreg.errors import MemregError
 from memreg.exchange.layouts import read
 from memreg.grid import load_grid
 from memreg.registry.connection import connect
+from memreg.registry.location import Place, gone, place
 
 
 class Row(NamedTuple):
@@ -312,7 +313,45 @@ MACHINES = [
     Row("plain text", lambda _: plain_text.plain("score \u2265 \u00b15 \u2014"), "score >= +-5 -"),
 ]  # fmt: skip
 
-TABLE = [(kind, row) for kind, rows in list(globals().items()) if kind in ("LABELS", "FOLDERS", "GRIDS", "IMPORTS", "MACHINES") for row in rows]  # fmt: skip
+
+def lies(uri, *directories, database="mlflow.db", run="abc"):
+    """Where artifacts are looked for, relative to the directory of the database."""
+
+    def make(tmp):
+        here = tmp / "here"
+        here.mkdir()
+        for directory in directories:
+            (tmp / directory).mkdir(parents=True)
+        found = place(f"sqlite:///{here}/{database}", run, uri.replace("TMP", str(tmp)))
+        return (
+            found and str(found.root.relative_to(tmp))
+            if found and found.root.is_relative_to(tmp)
+            else found and str(found.root)
+        )
+
+    return make
+
+
+def named(where):
+    return lambda tmp: (_ for _ in ()).throw(gone("abc", Place(Path(where), Path(where))))
+
+
+OLD = "/gone/proj/mlruns/1/abc/artifacts"
+REGISTRIES = [
+    Row("where the run says", lies("TMP/old/mlruns/1/abc/artifacts", "old/mlruns/1/abc/artifacts"), "old/mlruns/1/abc/artifacts"),
+    Row("moved: beside the database", lies(OLD, "here/mlruns/1/abc/artifacts"), "here/mlruns/1/abc/artifacts", "mlflow/mlflow#3144"),
+    Row("another parent on another machine", lies("/home/me/proj/mlruns/1/abc/artifacts", "here/mlruns/1/abc/artifacts"), "here/mlruns/1/abc/artifacts", "mlflow/mlflow#184"),
+    Row("another user's home, as a file URI", lies("file:///home/a%20b/mlruns/1/abc/artifacts", "here/mlruns/1/abc/artifacts"), "here/mlruns/1/abc/artifacts", "mlflow/mlflow#4643"),
+    Row("experiments in directories of their own", lies("/gone/store/exp/abc/artifacts", "here/store/exp/abc/artifacts"), "here/store/exp/abc/artifacts"),
+    Row("both there: what the run says", lies("TMP/old/mlruns/1/abc/artifacts", "old/mlruns/1/abc/artifacts", "here/mlruns/1/abc/artifacts"), "old/mlruns/1/abc/artifacts"),
+    Row("a new run of a moved experiment", lies(OLD, "here/mlruns/1/other/artifacts"), "here/mlruns/1/abc/artifacts", "mlflow/mlflow#3144"),
+    Row("another experiment's run of no such id", lies(OLD, "here/mlruns/2/xyz/artifacts"), OLD),
+    Row("a bucket", lies("s3://bucket/1/abc/artifacts"), None),
+    Row("not there at all", named(OLD), "no such directory: if it was moved, `memreg relocate /gone/proj/mlruns NEW`", "mlflow/mlflow#4400"),
+]  # fmt: skip
+
+
+TABLE = [(kind, row) for kind, rows in list(globals().items()) if kind in ("REGISTRIES", "LABELS", "FOLDERS", "GRIDS", "IMPORTS", "MACHINES") for row in rows]  # fmt: skip
 
 
 def test_the_table_is_long_and_half_of_it_found_elsewhere():

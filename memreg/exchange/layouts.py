@@ -28,7 +28,7 @@ def read(path: Path) -> Outside:
         raise MemregError(f"{path}: there is no such file or directory")
     readers = {".npz": feldman_zhang, ".csv": table, ".parquet": table}
     if path.suffix not in readers:
-        raise MemregError(f"{path}: must be .npz, .csv, .parquet, an archive .zip, or a directory of LiRA's")
+        raise MemregError(f"{path}: must be .npz, .csv, .parquet, an archive .zip, or a directory of members")
     return _read(readers[path.suffix], path)
 
 
