@@ -139,6 +139,17 @@ def report(study: str, data_dir: Path | None, tracking_uri: str | None) -> None:
     click.echo(f"report.html of run {run.run_id}")
 
 
+@memreg.command()
+@click.argument("old")
+@click.argument("new")
+@options.TRACKING
+def relocate(old: str, new: str, tracking_uri: str | None) -> None:
+    """Let runs whose artifacts were in directory OLD have them in NEW, after a project was moved."""
+    from memreg.registry.relocation import relocate
+
+    click.echo(relocate(old, new, tracking_uri).in_words())
+
+
 @memreg.group()
 def db() -> None:
     """The tracking database."""

@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import math
 import re
 import reprlib
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ GRID_KEYS = ("name", "description", "members", "defaults", "cells")
 NEIGHBOURS = TypeAdapter(Neighbours)
 MEMBERS = TypeAdapter(Annotated[int, Field(ge=1, le=10_000_000, title="members")])
 DATASET_LENGTH = 500
+MOST_CELLS = 100_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -73,7 +75,7 @@ def parse_grid(content: object, where: str, members: int | None = None) -> Grid:
         whole = {"members": content.get("members", 40), **defaults, **entry}
         if members is not None:
             whole["members"] = members
-        for flat in _product(whole):
+        for flat in _product(whole, here):
             planned = plan_cell(flat, here)
             if any(_same(planned, other) for other in cells):
                 raise MemregError(
@@ -109,6 +111,11 @@ def plan_cell(flat: Mapping[str, Any], where: str) -> Planned:
         raise MemregError(f"{where}: model must name a model, as vgg6 or resnet18")
     design: dict[str, Any] = {"kind": "subsets"}
     design |= {DESIGN_KEYS[key]: value for key, value in flat.items() if key in DESIGN_KEYS}
+    for key, value in flat.items():
+        if isinstance(value, bool) and key not in ("augmentation", "dataset", "model"):
+            raise MemregError(
+                f"{where}: {key}: must be a value, not {str(value).lower()} (or yes, no, on, off)"
+            )
     if isinstance(design.get("neighbours"), str):
         design["neighbours"] = read_neighbours(Path(design["neighbours"]))
     try:
@@ -143,8 +150,15 @@ def first_error(error: ValidationError) -> str:
     return f"{field}: {message}, not {reprlib.repr(first['input'])}"
 
 
-def _product(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _product(entry: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
+    for key, value in entry.items():
+        if value == []:
+            raise MemregError(
+                f"{where}: {key}: the list is empty, so there would be no cell: name one or more"
+            )
     axes = [value if isinstance(value, list) else [value] for value in entry.values()]
+    if (count := math.prod(map(len, axes))) > MOST_CELLS:
+        raise MemregError(f"{where}: its lists multiply out to {count} cells: {MOST_CELLS} at most")
     return [dict(zip(entry, values, strict=True)) for values in itertools.product(*axes)]
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
-import yaml
 
-from memreg import interruption
+from memreg import interruption, plain_text
+from memreg.careful_yaml import load
 from memreg.errors import MemregError
 from memreg.grid import DESIGN_KEYS
 from memreg.recipe import Recipe
@@ -82,17 +82,21 @@ CELL_FIELDS = ("dataset", *Recipe.model_fields, *DESIGN_KEYS)
 def given(values: dict[str, Any], names: Sequence[str] = CELL_FIELDS) -> dict[str, Any]:
     """The cell fields among a command's values that were given, read as YAML reads them."""
     return {
-        key: value if key in ("dataset", "model", "neighbours") else _yaml(value)
+        key: value if key in ("dataset", "model", "neighbours") else _yaml(key, value)
         for key, value in values.items()
         if key in names and value is not None
     }
 
 
-def _yaml(text: str) -> Any:
+def _yaml(key: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none, brackets without end
-        return text
+        return load(text, key)
+    except MemregError as error:
+        if " is not YAML" in str(
+            error
+        ):  # a date that is none, brackets without end: whoever checks it says so
+            return text
+        raise
 
 
 def run(command: click.Command) -> NoReturn:
@@ -101,6 +105,7 @@ def run(command: click.Command) -> NoReturn:
     SIGTERM is answered like Ctrl-C.
     """
     interruption.listen()
+    plain_text.adapt()
     warnings.filterwarnings("ignore", module="mlflow")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_CLASSES = 65_535
+"""That `predicted` can name, beside the value for none."""
+
 
 def no_class(classes: int) -> int:
     """The value of `predicted` that stands for no class at all: the member diverged (its outputs are NaN)."""

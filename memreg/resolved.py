@@ -9,6 +9,7 @@ from memreg import models
 from memreg.cell import Cell
 from memreg.data import Dataset, load, load_stored
 from memreg.design import Design, Imported
+from memreg.engines.trial import try_model
 from memreg.errors import MemregError
 from memreg.grid import Planned
 
@@ -40,6 +41,7 @@ def resolve(
         dataset = datasets[plan.dataset]
         key = (plan.recipe.model, dataset.image_shape, dataset.classes)
         if key not in parameters:
+            try_model(*key)
             parameters[key] = models.parameters(models.build(*key))
         plan.design.check(dataset.n_train)
         cell = Cell(

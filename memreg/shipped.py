@@ -3,8 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-import yaml
-
+from memreg.careful_yaml import load
 from memreg.errors import MemregError
 
 
@@ -25,10 +24,7 @@ def read(kind: str, name: str, folder: str) -> object:
         text = (resources.files("memreg") / folder / f"{name}.yaml").read_text()
     else:
         try:
-            text = path.read_text()
+            text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise MemregError(f"{kind} {path} cannot be read: {error}") from error
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise MemregError(f"{kind} {name} is not YAML: {' '.join(str(error).split())}") from error
+    return load(text, f"{kind} {name}")

@@ -1,5 +1,6 @@
 """What a person sees while a study runs: bars on a terminal, plain lines elsewhere."""
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -33,6 +34,9 @@ def console(stderr: bool = False) -> Console:
     return probe if probe.is_terminal else Console(stderr=stderr, emoji=False, width=140, soft_wrap=True)
 
 
+EVERY = 50.0  # seconds between lines of progress where there is no terminal: at least one a minute
+
+
 class Reporter:
     """Progress of a study, as a context manager around it."""
 
@@ -50,13 +54,26 @@ class Reporter:
         self._members: dict[str, tuple[int, int]] = {}
         self._done: set[str] = set()
         self._began = time.monotonic()
+        self._trained = 0
+        self._left: int | None = None
+        self._stop = threading.Event()
+        self._lines = threading.Thread(target=self._say_progress, daemon=True)
 
     def __enter__(self) -> Self:
         self._progress.start()
+        if not self._console.is_terminal:
+            self._lines.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop.set()
         self._progress.stop()
+
+    def _say_progress(self) -> None:
+        """A line at a time, also while no member ends."""
+        while not self._stop.wait(EVERY):
+            if self._members:
+                self._say(progress_line(self._trained, self._left, time.monotonic() - self._began))
 
     def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
         """(cell, members missing, members asked for) of each cell."""
@@ -64,6 +81,7 @@ class Reporter:
         wanted = sum(w for _, _, w in cells)
         self._members = {cell.hash: (w - m, w) for cell, m, w in cells}
         self._done = {cell.hash for cell, m, _ in cells if m == 0}
+        self._trained, self._left, self._began = 0, missing, time.monotonic()
         self._grid = self._progress.add_task("grid", total=wanted, completed=wanted - missing)
         self._cell = self._progress.add_task("cell", total=None, visible=missing > 0)
         self._say(
@@ -75,6 +93,8 @@ class Reporter:
         """One more member of `cell` is trained."""
         done, wanted = self._members[cell.hash]
         self._members[cell.hash] = (done + 1, wanted)
+        self._trained += 1
+        self._left = None if self._left is None else self._left - 1
         self._progress.advance(self._grid)
         name = f"{cell.recipe.model} {cell.dataset}"
         self._progress.update(self._cell, description=escape(name), completed=done + 1, total=wanted)
@@ -94,6 +114,25 @@ class Reporter:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)
+
+
+def progress_line(trained: int, left: int | None, seconds: float) -> str:
+    """Members trained, their rate and, where it is known how many are left, the time that they will take."""
+    rate = trained / seconds if seconds > 0 else 0.0
+    said = (
+        f"{trained} of {trained + left} members trained" if left is not None else f"{trained} members trained"
+    )
+    said += f", {60 * rate:.1f} a minute"
+    if left is None:
+        return said
+    if not rate:
+        return f"{said}, time left not known yet"
+    minutes = left / rate / 60
+    return (
+        f"{said}, about {minutes:.0f} min left"
+        if minutes < 120
+        else f"{said}, about {minutes / 60:.1f} h left"
+    )
 
 
 class TrialReporter(Reporter):

@@ -22,6 +22,7 @@ from memreg.allocator import keep_freed_memory
 from memreg.data import augmentation, memory
 from memreg.data.batches import batches, scale
 from memreg.data.dataset import Dataset
+from memreg.models.trial import in_format, memory_format
 from memreg.prediction import Prediction, no_class
 from memreg.recipe import Recipe
 
@@ -72,10 +73,11 @@ def train_member(
 
 
 def new_model(recipe: Recipe, dataset: Dataset, device: torch.device) -> nn.Module:
-    """The recipe's network, initialised from torch's global generator, in channels-last memory."""
+    """The recipe's network, initialised from torch's global generator, in a memory format that suits it."""
     keep_freed_memory()
+    form = memory_format(recipe.model, dataset.image_shape, dataset.classes)
     model = models.build(recipe.model, dataset.image_shape, dataset.classes)
-    return model.to(device).to(memory_format=torch.channels_last)
+    return in_format(model.to(device), form)
 
 
 def batch_order(rows: Tensor, steps: int, batch_size: int, generator: torch.Generator) -> Tensor:

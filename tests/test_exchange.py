@@ -270,10 +270,10 @@ BAD_ARRAYS = {
         "trainset_correctness": MASK,
         "testset_correctness": np.ones(3, bool),
     },
-    "not in a layout that memreg": {
+    "of one column for each class": {
         "trainset_mask": MASK,
         "trainset_correctness": MASK,
-        "train_labels": np.zeros((4, 1), int),
+        "train_labels": np.zeros((4, 2), int),
     },
     "no members": {"trainset_mask": MASK[:0], "trainset_correctness": MASK[:0]},
 }

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreg.data.dataset import Dataset
+from memreg.data.labels import numbered, plain
 from memreg.errors import MemregError
+from memreg.prediction import MOST_CLASSES
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -16,8 +18,8 @@ KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 def from_mapping(name: str, mapping: Mapping[str, Any]) -> Dataset:
     """The data set of arrays under KEYS and, if given, `flip` (false otherwise).
 
-    Images are uint8, [n, height, width] or [n, height, width, channels]; labels whole numbers from
-    0, the highest of which decides the number of classes. Raises `MemregError` for all else.
+    Images are uint8, [n, height, width] or [n, height, width, channels]; labels whole numbers or names: the
+    different ones, in their order, are the classes. Raises `MemregError` for all else.
     """
     for key in KEYS:
         if key not in mapping:
@@ -25,13 +27,26 @@ def from_mapping(name: str, mapping: Mapping[str, Any]) -> Dataset:
     flip = np.asarray(mapping.get("flip", False))
     if flip.shape != () or flip.dtype != np.bool_:
         raise MemregError(f"{name}: flip must be true or false, not {flip.tolist()!r}")
-    labels = [_labels(name, key, mapping[key]) for key in KEYS[1::2]]
+    given = [plain(name, key, mapping[key], text=True) for key in KEYS[1::2]]
+    for split, array in zip(("training", "test"), given, strict=True):
+        if array.dtype.kind == "i" and array.size and array.min() < 0:
+            raise MemregError(
+                f"{name}: {split} labels go from {array.min()} to {array.max()}: they must be 0 and above, "
+                "since -1 may stand for no label"
+            )
+    if len({array.dtype.kind == "U" for array in given}) > 1:
+        raise MemregError(f"{name}: of training and test labels one has names and the other numbers")
+    (train, test), class_labels, classes = numbered(given)
     return checked(
         Dataset(
             name=name,
-            **{key: mapping[key] for key in KEYS},
-            classes=1 + max(int(array.max(initial=0)) for array in labels),
+            train_images=mapping["train_images"],
+            train_labels=train,
+            test_images=mapping["test_images"],
+            test_labels=test,
+            classes=classes,
             flip=bool(flip),
+            class_labels=class_labels,
         )
     )
 
@@ -54,6 +69,12 @@ def checked(dataset: Dataset) -> Dataset:
             labels[key] = _labels(name, key, value)
             if len(labels[key]) != rows:
                 raise MemregError(f"{name}: {key} has {len(labels[key])} rows: there must be {rows}")
+    if "clean_labels" in labels:
+        check_labels(name, "clean", train.shape, labels["clean_labels"], dataset.classes)
+    if (known := dataset.class_labels) is not None and len({*known}) != dataset.classes:
+        raise MemregError(
+            f"{name}: class_labels must be {dataset.classes} different labels, one for each class"
+        )
     return replace(dataset, **images, **labels, known_digests=(None, None))  # of whatever it was made from
 
 
@@ -69,6 +90,8 @@ def check_labels(
         raise MemregError(f"{name}: images of {shape[-1]} channels: there must be one or three")
     if classes < 2:
         raise MemregError(f"{name}: only one class: at least two are needed")
+    if classes > MOST_CLASSES:
+        raise MemregError(f"{name}: {classes} classes: predictions are stored of {MOST_CLASSES} at most")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise MemregError(
@@ -78,7 +101,7 @@ def check_labels(
 
 def _images(name: str, key: str, value: Any) -> NDArray[np.uint8]:
     array: NDArray[Any] = np.asanyarray(value)
-    if array.dtype != np.uint8 or array.ndim not in (3, 4):
+    if array.dtype != np.uint8 or array.ndim not in (3, 4) or np.ma.isMaskedArray(array):
         raise MemregError(
             f"{name}: {key} is {array.dtype} of shape {array.shape}: it must be uint8 of shape "
             f"[n, height, width] or [n, height, width, channels]"
@@ -89,11 +112,9 @@ def _images(name: str, key: str, value: Any) -> NDArray[np.uint8]:
 
 
 def _labels(name: str, key: str, value: Any) -> NDArray[np.int64]:
-    array: NDArray[Any] = np.asanyarray(value)
-    if array.dtype.kind not in "iu" or array.ndim != 1:
-        raise MemregError(
-            f"{name}: {key} is {array.dtype} of shape {array.shape}: it must be whole numbers of shape [n]"
-        )
+    array = plain(name, key, value)
+    if array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise MemregError(f"{name}: {key} go up to {array.max()}: classes are 0, 1, ...")
     return array.astype(np.int64, copy=False)
 
 

@@ -1,6 +1,6 @@
 """Decode once: a base set as memory-mapped .npy files beside its sources, opened in milliseconds.
 
-In `DIR/memreg-cache/<name>-<key>/`, where the key stands for sizes and times of all source files.
+In `DIR/memreg-cache/<name>-<key>/`, where the key stands for the state of all source files.
 Written under another name, synced and renamed, by one process at a time, for which others wait.
 """
 
@@ -19,12 +19,13 @@ import numpy as np
 
 from memreg.data.arrays import check_labels
 from memreg.data.dataset import Dataset, digest_header
-from memreg.data.sharing import HANDLE, check_digests, open_shared, write_handle
+from memreg.data.sharing import HANDLE, About, check_digests, open_shared, write_handle
 from memreg.data.source import Decoded, Source, Split
 from memreg.errors import MemregError
 from memreg.files import sync
 
-FORMAT = 1  # of the files below: raise it when they change
+FORMAT = 2  # of the files below: raise it when they change
+ATTEMPTS = 3  # to read files that change meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +38,32 @@ def cached(source: Source, verify: bool = False) -> Dataset:
     Where the sources' directory cannot be written to, the cache is the user's own: `memreg` in
     $XDG_CACHE_HOME or ~/.cache. Damaged sources raise `MemregError` and leave nothing behind.
     """
+    dataset = _cached(source, verify)
+    if source.notice:
+        log.warning("%s", source.notice)
+    return replace(dataset, name=source.name)
+
+
+def _cached(source: Source, verify: bool) -> Dataset:
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(_ChangedError):
+            return _current(source, verify)
+    raise MemregError(f"{source.name}: its files change while they are read: start again when they do not")
+
+
+class _ChangedError(Exception):
+    """Files are not as they were when they began to be read."""
+
+
+def _current(source: Source, verify: bool) -> Dataset:
     folder = f"{_label(source)}-{_key(source)}"
     roots = [source.directory / "memreg-cache", _user_cache(source.directory)]
     for root in roots:
         if (dataset := _open(root / folder, verify)) is not None:
-            return replace(dataset, name=source.name)
+            return dataset
     for root in roots:
         try:
-            return replace(_decode_into(root, folder, source, verify), name=source.name)
+            return _decode_into(root, folder, source, verify)
         except OSError as error:
             log.info("no cache in %s: %s", root, error)
             reason = error
@@ -103,6 +122,8 @@ def _decode_into(root: Path, folder: str, source: Source, verify: bool) -> Datas
         part.mkdir()
         try:
             _write(part, source)
+            if not folder.endswith(_key(source)):
+                raise _ChangedError
             part.rename(root / folder)
             sync(root)
         except BaseException:
@@ -119,7 +140,8 @@ def _write(directory: Path, source: Source) -> None:
         paths[f"{split_name}_labels"] = f"{split_name}_labels.npy"
         np.save(directory / paths[f"{split_name}_labels"], split.labels, allow_pickle=False)
         digests.append(_write_images(directory / paths[f"{split_name}_images"], split, source))
-    write_handle(directory, source.name, decoded.classes, decoded.flip, (digests[0], digests[1]), paths)
+    about = About(source.name, decoded.classes, decoded.flip, (digests[0], digests[1]), decoded.class_labels)
+    write_handle(directory, about, paths)
     for path in (*directory.iterdir(), directory):
         sync(path)
 
@@ -186,11 +208,16 @@ def _open(directory: Path, verify: bool) -> Dataset | None:
 
 
 def _key(source: Source) -> str:
+    """Stands for the content of all source files, by what the kernel says of each.
+
+    The time of the last change of anything about a file (ctime) is no program's to set: new content of the
+    same size, with the old time of modification put back, as rsync and archivers leave it, has another one.
+    """
     digest = hashlib.sha256(f"{FORMAT}\n".encode())
     with _reading(source):
         for file in source.files:
-            status = os.stat(f"{source.directory}/{file}")  # noqa: PTH116  twice as fast
-            digest.update(f"{file} {status.st_size} {status.st_mtime_ns}\n".encode())
+            s = os.stat(f"{source.directory}/{file}")  # noqa: PTH116  twice as fast
+            digest.update(f"{file} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -28,6 +28,8 @@ class Dataset:
     """Shape [n_train], where label noise was planted: the labels before it."""
     groups: NDArray[np.int64] | None = None
     """Shape [n_train + n_test], where sub-populations were planted: their numbers, -1 for none."""
+    class_labels: tuple[int | str, ...] | None = None
+    """What the data's own labels called each class, where that is not its number."""
     known_digests: tuple[str | None, str | None] = (None, None)
     """`array_digest` of the training and of the test images, where already known."""
 
@@ -47,7 +49,8 @@ class Dataset:
 
     def examples(self) -> pd.DataFrame:
         """One row per example, training first: `split`, `example` (index in its split), `label`, and where
-        planted `clean_label` (the given label in the test split) and `group`."""
+        planted `clean_label` (the given label in the test split) and `group`; where classes have been
+        numbered `source_label`, what the data calls the label's class, as text."""
         table = pd.DataFrame(
             {
                 "split": ["train"] * self.n_train + ["test"] * self.n_test,
@@ -59,6 +62,8 @@ class Dataset:
             table["clean_label"] = np.concatenate([self.clean_labels, self.test_labels])
         if self.groups is not None:
             table["group"] = self.groups
+        if self.class_labels is not None:
+            table["source_label"] = np.array([str(label) for label in self.class_labels])[table["label"]]
         return table
 
     @cached_property

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from memreg import random
 from memreg.data.dataset import Dataset
+from memreg.data.labels import Label
 from memreg.data.name import NoiseKind, Options, canonical
 from memreg.data.planted import with_planted
 from memreg.errors import MemregError
@@ -39,13 +40,24 @@ def derive(base: Dataset, options: Options) -> Dataset:
 
 
 def with_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
-    """Only these classes, training and test, relabelled 0, 1, ... in the order given."""
+    """Only these classes, by the data's own labels where these are numbers, training and test, relabelled 0,
+    1, ... in the order given. Raises `MemregError` for one that is not there, or has no training example."""
+    known: Sequence[Label] = dataset.class_labels or range(dataset.classes)
+    if any(isinstance(label, str) for label in known):
+        known = range(dataset.classes)
     for label in classes:
-        if label >= dataset.classes:
-            raise MemregError(f"{dataset.name} has no class {label}: choose from 0 to {dataset.classes - 1}")
+        if label not in known:
+            raise MemregError(f"{dataset.name} has no class {label}: choose from {_listed(known)}")
+    chosen = [known.index(label) for label in classes]
     relabelled = np.full(dataset.classes, -1, np.int64)
-    relabelled[list(classes)] = np.arange(len(classes))
+    relabelled[chosen] = np.arange(len(chosen))
     train, test = relabelled[dataset.train_labels], relabelled[dataset.test_labels]
+    if empty := sorted({*range(len(chosen))} - {*train.tolist()}):
+        raise MemregError(
+            f"{dataset.name} has no training example of class {classes[empty[0]]}: leave it out"
+        )
+    if (test < 0).all():
+        raise MemregError(f"{dataset.name} has no test example of these classes: choose others")
     return replace(
         dataset,
         train_images=dataset.train_images[train >= 0],
@@ -53,15 +65,25 @@ def with_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
         test_images=dataset.test_images[test >= 0],
         test_labels=test[test >= 0],
         classes=len(classes),
+        class_labels=None if dataset.class_labels is None else tuple(dataset.class_labels[i] for i in chosen),
         known_digests=(None, None),
     )
 
 
+def _listed(labels: Sequence[Label]) -> str:
+    """Few of them one by one, a range by its ends."""
+    if labels == range(len(labels)):
+        return f"0 to {len(labels) - 1}"
+    more = f", ... ({len(labels)} in all)" if len(labels) > 10 else ""
+    return ", ".join(map(str, labels[:10])) + more
+
+
 def with_subset(dataset: Dataset, n: int, seed: int) -> Dataset:
     """A stratified subset of n training examples, in their order; smaller lie within larger."""
-    if not dataset.classes <= n <= dataset.n_train:
+    fewest = len(np.unique(dataset.train_labels))
+    if not fewest <= n <= dataset.n_train:
         raise MemregError(
-            f"subset={n} does not fit {dataset.name}: choose from {dataset.classes}, the number of "
+            f"subset={n} does not fit {dataset.name}: choose from {fewest}, the number of "
             f"classes, to {dataset.n_train}, the number of training examples"
         )
     kept = stratified(dataset.train_labels, n, seed, SUBSET)
@@ -90,14 +112,18 @@ def stratified(labels: NDArray[np.int64], n: int, *keys: int) -> NDArray[np.int6
 def with_noise(dataset: Dataset, fraction: float, kind: NoiseKind, seed: int) -> Dataset:
     """Exactly round(fraction * n_train) training labels changed to another class, images shared.
 
-    Symmetric noise uses every other class equally often, within one; pairwise noise is c -> c + 1
-    (mod classes). With the same seed, the labels changed by less noise are changed alike by more.
+    Classes are those that have training examples. Symmetric noise uses every other one equally often, within
+    one; pairwise noise is c -> the next (after the last the first). With the same seed, the labels changed by
+    less noise are changed alike by more.
     """
     n = dataset.n_train
+    present, place = np.unique(dataset.train_labels, return_inverse=True)
+    if len(present) < 2:
+        raise MemregError(f"noise needs two classes with training examples, and {dataset.name} has one")
     noisy = random.order(n, seed, NOISY)[: round(fraction * n)]
     shift = np.ones(n, np.int64)
     if kind == "symmetric":
-        shift += random.order(n, seed, NOISE) % (dataset.classes - 1)
+        shift += random.order(n, seed, NOISE) % (len(present) - 1)
     labels = np.array(dataset.train_labels)
-    labels[noisy] = (labels[noisy] + shift[noisy]) % dataset.classes
+    labels[noisy] = present[(place[noisy] + shift[noisy]) % len(present)]
     return replace(dataset, train_labels=labels, clean_labels=np.array(dataset.train_labels))

@@ -1,33 +1,36 @@
 """A user's own images in folders: PATH/train/<class>/ and PATH/test/<class>/, or val/."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memreg.data.pixels import EXTENSIONS
 from memreg.data.source import Decoded, Source, pictures
+from memreg.data.tree import Tree, counted
 from memreg.errors import MemregError
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
 def folder(path: Path) -> Source:
     """`folder:PATH`: classes are the sub-folders of train/, in alphabetical order.
 
-    The layout of torchvision's ImageFolder, deeper folders included; images become RGB. Where both
-    are there, test/ goes before val/.
+    The layout of torchvision's ImageFolder, deeper folders included; images become RGB. Where both are there,
+    test/ goes before val/, if it is sorted into classes. Hidden entries and those that systems leave behind
+    are none of it, and a directory counts once, whatever links lead to it.
     """
     name = f"folder:{path}"
     root = path.expanduser()
+    tree = Tree(root, EXTENSIONS)
     tests = [part for part in ("test", "val") if (root / part).is_dir()]
     if not (root / "train").is_dir() or not tests:
         raise MemregError(f"{name}: {root} must be a folder with train/ and test/ or val/ in it")
-    classes = _subfolders(root / "train")
-    train, train_labels = _images(name, root, "train", classes)
-    if unknown := sorted(set(_subfolders(root / tests[0])) - set(classes)):
-        raise MemregError(f"{name}: {tests[0]}/{unknown[0]} has no counterpart in train/")
-    test, test_labels = _images(name, root, tests[0], classes)
+    classes = tree.folders("train")
+    if not classes:
+        raise MemregError(f"{name}: {root / 'train'} has no images: it needs one folder for each class")
+    test_part = _labelled(name, tree, tests, classes)
+    tree.walk([("train", kind) for kind in classes] + [(test_part, kind) for kind in tree.folders(test_part)])
+    train, train_labels = _images(name, tree, "train", classes)
+    test, test_labels = _images(name, tree, test_part, classes)
 
     def decode() -> Decoded:
         first = f"{root}/{train[0]}"
@@ -38,27 +41,47 @@ def folder(path: Path) -> Source:
             flip=True,
         )
 
-    return Source(name, root, train + test, decode)
+    fallen_back = test_part != tests[0]
+    notices = [f"{name}: {test_part}/ is tested on: test/ has no folder of a class"] if fallen_back else []
+    if tree.skipped:
+        notices.append(f"{name}: passed over {counted(tree.skipped)}, which memreg does not read as images")
+    return Source(name, root, train + test, decode, "; ".join(notices))
 
 
-def _subfolders(directory: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
+def _labelled(name: str, tree: Tree, tests: list[str], classes: list[str]) -> str:
+    """The part to test on: the first that is sorted into the classes of train/.
+
+    One with other folders too is refused: not all of it could be tested on.
+    """
+    for part in tests:
+        found = tree.folders(part)
+        known = set(found) & set(classes)
+        if known and (unknown := sorted(set(found) - known)):
+            raise MemregError(f"{name}: {part}/{unknown[0]} has no counterpart in train/")
+        if known:
+            return part
+    if found:
+        raise MemregError(
+            f"{name}: {part}/{found[0]} has no counterpart in train/: it needs a folder for each class"
+        )
+    said = " and ".join(f"{tree.root / part}" for part in tests)
+    raise MemregError(f"{name}: {said} has no images: it needs one folder for each class")
 
 
-def _images(name: str, root: Path, part: str, classes: list[str]) -> tuple[list[str], NDArray[np.int64]]:
+def _images(name: str, tree: Tree, part: str, classes: list[str]) -> tuple[list[str], NDArray[np.int64]]:
     """Paths relative to root, in alphabetical order within each class, and labels, shape [n]."""
     paths, labels = [], []
     for label, kind in enumerate(classes):
-        found = [
-            f"{os.path.relpath(directory, root)}/{file}"
-            for directory, _, files in os.walk(root / part / kind, followlinks=True)
-            for file in files
-            if file.lower().endswith(EXTENSIONS)
-        ]
+        found = tree.files.get((part, kind), [])
         if not found and part == "train":
-            raise MemregError(f"{name}: {root / part / kind} has no images")
+            more = f" (passed over {counted(tree.skipped)})" if tree.skipped else ""
+            raise MemregError(
+                f"{name}: {tree.root / part / kind} has no images{tree.other(part, kind)}{more}"
+            )
         paths += sorted(found)
         labels += [label] * len(found)
     if not paths:
-        raise MemregError(f"{name}: {root / part} has no images: it needs one folder for each class")
+        others = (tree.other(part, kind) for kind in tree.folders(part))
+        said = next(filter(None, others), ": it needs one folder for each class")
+        raise MemregError(f"{name}: {tree.root / part} has no images{said}")
     return paths, np.array(labels, np.int64)

@@ -21,13 +21,22 @@ def from_function(name: str) -> Dataset:
     with _current_directory_on_path():
         try:
             function = getattr(importlib.import_module(module_name), function_name)
-        except (ImportError, AttributeError) as error:
-            raise MemregError(f"data set {name}: cannot be imported: {error}") from error
+        except (ImportError, AttributeError, SyntaxError) as error:
+            where = f" at {error.filename}" if isinstance(error, SyntaxError) and error.filename else ""
+            why = " ".join(str(error).split())
+            raise MemregError(f"data set {name}: cannot be imported{where}: {why}") from error
+        except MemregError:
+            raise
+        except (Exception, SystemExit) as error:  # whatever a user's module does when it is imported
+            raise MemregError(
+                f"data set {name}: cannot be imported, its module raised {type(error).__name__}: "
+                f"{' '.join(str(error).split())}"
+            ) from error
         try:
             result = function()
         except MemregError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise MemregError(
                 f"data set {name}: raised {type(error).__name__}: {' '.join(str(error).split())}"
             ) from error

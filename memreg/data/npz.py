@@ -33,6 +33,7 @@ def npz(path: Path) -> Source:
             whole(dataset.test_images, dataset.test_labels),
             dataset.classes,
             dataset.flip,
+            dataset.class_labels,
         )
 
     return Source(name, file.parent, [file.name], decode)

@@ -39,9 +39,14 @@ def with_planted(dataset: Dataset, sizes: Sequence[int], seed: int) -> Dataset:
     of its source class, training ones from the training images and test ones from the test images;
     they stay in the set as they were.
 
-    Raises `MemregError` where the source class has too few images.
+    Raises `MemregError` where the source class has too few images, and where there are no two classes.
     """
-    sources, labels = _classes(dataset.classes, len(sizes), seed)
+    present = np.intersect1d(dataset.train_labels, dataset.test_labels)
+    if len(present) < 2:
+        raise MemregError(
+            f"planted needs two classes with training and test examples: {dataset.name} has fewer"
+        )
+    sources, labels = (present[number] for number in _classes(len(present), len(sizes), seed))
     patterns = [_pattern(dataset.train_images.shape[1:], seed, g) for g in range(len(sizes))]
 
     def planted(
@@ -80,7 +85,8 @@ def with_planted(dataset: Dataset, sizes: Sequence[int], seed: int) -> Dataset:
 
 
 def _classes(classes: int, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Source class and label of each sub-population, shape [count]: different, evenly used."""
+    """Source class and label of each sub-population, shape [count]: different, evenly used, by their places
+    among the classes that have training and test examples."""
     rounds = -(-count // classes)
     orders = [random.order(classes, seed, SOURCE, k) for k in range(rounds)]
     sources = np.concatenate(orders)[:count]

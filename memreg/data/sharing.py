@@ -6,7 +6,7 @@ process that opens it maps the same pages. Nothing is pickled, and nothing unpic
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,21 +36,24 @@ def share(dataset: Dataset, directory: Path) -> Path:
         else:
             paths[field] = f"{field}.npy"
             np.save(directory / paths[field], array, allow_pickle=False)
-    return write_handle(directory, dataset.name, dataset.classes, dataset.flip, dataset.digests, paths)
+    about = About(dataset.name, dataset.classes, dataset.flip, dataset.digests, dataset.class_labels)
+    return write_handle(directory, about, paths)
 
 
-def write_handle(
-    directory: Path,
-    name: str,
-    classes: int,
-    flip: bool,
-    digests: tuple[str, str],
-    paths: dict[str, str],
-) -> Path:
-    """Write the JSON that names the arrays; digests are `Dataset.digests`."""
+class About(NamedTuple):
+    """What a handle says of a data set beside its arrays; digests are `Dataset.digests`."""
+
+    name: str
+    classes: int
+    flip: bool
+    digests: tuple[str, str]
+    class_labels: tuple[int | str, ...] | None
+
+
+def write_handle(directory: Path, about: About, paths: dict[str, str]) -> Path:
+    """Write the JSON that names the arrays."""
     handle = directory / HANDLE
-    content = {"name": name, "classes": classes, "flip": flip, "digests": digests, "arrays": paths}
-    handle.write_text(json.dumps(content, indent=1))
+    handle.write_text(json.dumps({**about._asdict(), "arrays": paths}, indent=1))
     return handle
 
 
@@ -64,10 +67,12 @@ def open_shared(handle: Path) -> Dataset:
         paths: dict[str, str] = content["arrays"]
         arrays: dict[str, Any] = {field: _open(handle.parent / path) for field, path in paths.items()}
         train_digest, test_digest = content["digests"]
+        labels = content["class_labels"]
         return Dataset(
             name=content["name"],
             classes=content["classes"],
             flip=content["flip"],
+            class_labels=labels if labels is None else tuple(labels),
             known_digests=(train_digest, test_digest),
             **arrays,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from memreg.data.pixels import refusal, rgb
 from memreg.errors import MemregError
 
 
@@ -28,6 +29,8 @@ class Decoded:
     test: Split
     classes: int
     flip: bool
+    class_labels: tuple[int | str, ...] | None = None
+    """As `Dataset.class_labels`."""
     """Whether a mirrored image keeps its label."""
 
 
@@ -40,8 +43,10 @@ class Source:
     directory: Path
     """Where the files lie: the cache goes into it."""
     files: Sequence[str]
-    """All of them, relative to `directory`: a change in size or time means decoding anew."""
+    """All of them, relative to `directory`: one that has changed means decoding anew."""
     decode: Callable[[], Decoded]
+    notice: str = ""
+    """What was passed over, in a line for the user; "" for nothing."""
 
 
 def whole(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
@@ -53,7 +58,7 @@ def whole(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
 def pictures(name: str, paths: Sequence[str], labels: NDArray[np.int64], like: str) -> Split:
     """A split of image files, one after another as RGB, grey ones too, of the size of `like`.
 
-    Raises `MemregError`, naming the file, for one that cannot be decoded or has another size.
+    Raises `MemregError`, naming the file, for one that cannot be decoded exactly or has another size.
     """
     shape = picture(name, like).shape
     height, width, channels = shape
@@ -78,9 +83,8 @@ def picture(name: str, path: str) -> NDArray[np.uint8]:
 
     try:
         with Image.open(path) as image:
-            mode, rgb = image.mode, np.asarray(image.convert("RGB"))
+            if (why := refusal(image)) is None:
+                return rgb(image)
     except Exception as error:  # PIL's decoders raise of every kind
         raise MemregError(f"{name}: cannot decode {path}: get this file anew") from error
-    if mode.startswith(("I", "F")):
-        raise MemregError(f"{name}: {path} has more than 8 bits a pixel (mode {mode}): convert it to 8 first")
-    return rgb
+    raise MemregError(f"{name}: {path} {why}")

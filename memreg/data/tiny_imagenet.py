@@ -7,6 +7,7 @@ import numpy as np
 
 from memreg.data.fetch import fetch
 from memreg.data.source import Decoded, Source, pictures
+from memreg.data.tree import is_system
 from memreg.errors import MemregError
 
 NAME = "tiny_imagenet"
@@ -31,14 +32,14 @@ def tiny_imagenet(data_dir: Path) -> Source:
     wnids = sorted(_lines(root / "wnids.txt"))
     train, train_labels = [], []
     for label, wnid in enumerate(wnids):
-        images = _images(root / "train" / wnid / "images")
-        train += [f"train/{wnid}/images/{image}" for image in images]
+        images = _training(root, wnid)
+        train += images
         train_labels.append(np.full(len(images), label))
     counts = {wnid: len(labels) for wnid, labels in zip(wnids, train_labels, strict=True)}
     fewest, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     if counts[fewest] < counts[most]:
         raise _damage(f"{root / 'train' / fewest} has {counts[fewest]} images and {most} {counts[most]}")
-    test, test_labels = _validation(root, wnids)
+    test, test_labels, told = _validation(root, wnids)
 
     def decode() -> Decoded:
         first = f"{root}/{train[0]}"
@@ -50,13 +51,56 @@ def tiny_imagenet(data_dir: Path) -> Source:
             flip=True,
         )
 
-    files = ["wnids.txt", "val/val_annotations.txt", *train, *test]
+    files = ["wnids.txt", *told, *train, *test]
     return Source(NAME, data_dir, [f"{FOLDER}/{file}" for file in files], decode)
 
 
-def _validation(root: Path, wnids: list[str]) -> tuple[list[str], list[int]]:
-    """Paths, relative to root, and labels of the validation images, in alphabetical order."""
-    annotations = root / "val" / "val_annotations.txt"
+def _training(root: Path, wnid: str) -> list[str]:
+    """Paths, relative to root, of a class's training images, which lie in images/ or, moved up, beside it."""
+    for folder in (f"train/{wnid}/images", f"train/{wnid}"):
+        if (root / folder).is_dir() and (images := _images(root / folder)):
+            return [f"{folder}/{image}" for image in images]
+    raise _damage(f"no {root / 'train' / wnid / 'images'}")
+
+
+def _validation(root: Path, wnids: list[str]) -> tuple[list[str], list[int], list[str]]:
+    """Paths, relative to root, and labels of the validation images, in alphabetical order of their names, and
+    what else says which image is of which class.
+
+    As they come, or sorted into a folder for each class, as people do for an ImageFolder: the same images in
+    the same order.
+    """
+    annotations, unsorted = root / "val" / "val_annotations.txt", root / "val" / "images"
+    if annotations.is_file() and unsorted.is_dir() and (images := _images(unsorted)):
+        labels = _annotated(annotations, wnids)
+        if odd := sorted(set(images) ^ set(labels)):
+            where = "val_annotations.txt" if odd[0] in images else "val/images"
+            raise _damage(f"{odd[0]}, and {len(odd) - 1} more, are missing in {root / where}")
+        return (
+            [f"val/images/{image}" for image in images],
+            [labels[i] for i in images],
+            ["val/val_annotations.txt"],
+        )
+    found = []
+    for label, wnid in enumerate(wnids):
+        for folder in (f"val/{wnid}/images", f"val/{wnid}"):
+            if (root / folder).is_dir():
+                found += [(image, f"{folder}/{image}", label) for image in _images(root / folder)]
+    if not found:
+        _annotated(annotations, wnids)
+        raise _damage(f"no {root / 'val' / 'images'}, nor folders of classes in {root / 'val'}")
+    found.sort()
+    if annotations.is_file():
+        known = _annotated(annotations, wnids)
+        if wrong := next((path for image, path, label in found if known.get(image, label) != label), None):
+            raise _damage(f"{root / wrong} is in another class's folder than {annotations} says")
+        if missing := sorted({*known} - {image for image, _, _ in found}):
+            raise _damage(f"{missing[0]}, and {len(missing) - 1} more, are missing in {root / 'val'}")
+    return [path for _, path, _ in found], [label for _, _, label in found], []
+
+
+def _annotated(annotations: Path, wnids: list[str]) -> dict[str, int]:
+    """The class of each validation image, by its name."""
     numbers, labels = {wnid: label for label, wnid in enumerate(wnids)}, {}
     for line in _lines(annotations):
         image, _, rest = line.partition("\t")
@@ -64,11 +108,7 @@ def _validation(root: Path, wnids: list[str]) -> tuple[list[str], list[int]]:
         if wnid not in numbers:
             raise _damage(f"{annotations} puts {image} in {wnid or 'no class'}, not in wnids.txt")
         labels[image] = numbers[wnid]
-    images = _images(root / "val" / "images")
-    if odd := sorted(set(images) ^ set(labels)):
-        where = "val_annotations.txt" if odd[0] in images else "val/images"
-        raise _damage(f"{odd[0]}, and {len(odd) - 1} more, are missing in {root / where}")
-    return [f"val/images/{image}" for image in images], [labels[image] for image in images]
+    return labels
 
 
 def _lines(path: Path) -> list[str]:
@@ -84,7 +124,9 @@ def _lines(path: Path) -> list[str]:
 def _images(directory: Path) -> list[str]:
     try:
         with os.scandir(directory) as entries:
-            return sorted(e.name for e in entries if e.name.upper().endswith(".JPEG"))
+            return sorted(
+                e.name for e in entries if e.name.upper().endswith(".JPEG") and not is_system(e.name)
+            )
     except OSError as error:
         raise _damage(f"no {directory}") from error
 

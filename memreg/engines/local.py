@@ -1,11 +1,13 @@
 """The local engine: one process per core, one torch thread each."""
 
+import signal
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 from memreg.data.dataset import Dataset
 from memreg.data.sharing import share
@@ -13,6 +15,15 @@ from memreg.engines import server, worker
 from memreg.engines.job import AHEAD, ATTEMPTS, Engine, Job, Resources, resolve_device, resolve_loader
 from memreg.errors import MemregError
 from memreg.prediction import Prediction
+
+SECONDS = 5.0  # for a worker whose pool is broken to be seen to have ended
+HINTS = {
+    "SIGSEGV": "a fault in compiled code, of torch or of the model, not for want of memory",
+    "SIGBUS": "a file that it had mapped has shrunk, or /dev/shm is full",
+    "SIGILL": "compiled code for another processor",
+    "SIGABRT": "compiled code gave up",
+    "SIGFPE": "compiled code divided by zero",
+}
 
 
 def local(resources: Resources) -> Engine:
@@ -45,12 +56,14 @@ def run_local(
         while True:
             pool = _pool(workers, handles, device, resources.threads, loader)
             running: dict[Future[Prediction], Job] = {}
+            processes: list[Any] = []
             try:
                 while True:
                     while waiting and len(running) < workers * AHEAD:
                         with server.without_main():
                             running[pool.submit(worker.work, waiting[0])] = waiting[0]
                         waiting.popleft()
+                    processes = list((pool._processes or {}).values())
                     if not running:
                         return
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -58,14 +71,14 @@ def run_local(
                         prediction = future.result()
                         yield running.pop(future), prediction
             except BrokenProcessPool:
+                how = _died(processes)
                 waiting.extendleft(reversed(running.values()))
                 for job in running.values():
                     deaths[job] = deaths.get(job, 0) + 1
                     if deaths[job] == ATTEMPTS:
                         raise MemregError(
                             f"a worker died {ATTEMPTS} times while member {job.member} of "
-                            f"{job.cell.recipe.model} on {job.cell.dataset} was trained: out of memory? "
-                            "Try fewer workers"
+                            f"{job.cell.recipe.model} on {job.cell.dataset} was trained: {how}"
                         ) from None
             finally:
                 _stop(pool)
@@ -80,6 +93,22 @@ def _pool(
         initializer=worker.start,
         initargs=(handles, device, threads, loader),
     )
+
+
+def _died(processes: Sequence[Any]) -> str:
+    """How the first of these processes ended; the pool then ends the others by SIGTERM."""
+    for process in processes:
+        process.join(SECONDS)
+    codes = [code for process in processes if (code := process.exitcode) not in (None, 0)]
+    code = next((code for code in codes if code != -signal.SIGTERM), codes[0] if codes else None)
+    if code is None:
+        return "how is not known"
+    if code > 0:
+        return f"it exited with status {code}"
+    name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
+    if name == "SIGKILL":
+        return "killed by SIGKILL, as the kernel does when memory runs out: out of memory? Try fewer workers"
+    return f"killed by {name}: {HINTS.get(name, 'somebody or something sent it')}"
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

@@ -32,7 +32,7 @@ from memreg.registry.shards import read_shard
 VERSION = 1
 MANIFEST = "manifest.json"
 FILES = re.compile(
-    r"[0-9a-f]{64}/(cell\.json|examples\.parquet|series\.json|scores-[a-z_]+\.parquet|predictions/[0-9]{6,10}\.arrow)"
+    r"[0-9a-f]{64}/(cell\.json|examples\.parquet|series\.json|scores-[a-z_]+\.parquet|members\.parquet|predictions/[0-9]{6,10}\.arrow)"
 )
 KEPT_SERIES = (*SERIES, "epoch/train_loss", "epoch/test_accuracy")
 BLOCK = 1 << 20
@@ -183,11 +183,14 @@ def _incoming(directory: Path, name: str) -> Incoming:
         members += arrays["member"].tolist()
     if not members or len({*members}) < len(members):
         raise MemregError(f"{name} has no members, or one twice")
-    tables = {path.name: path for path in directory.glob("scores-*.parquet")}
+    kept = (*directory.glob("scores-*.parquet"), *directory.glob("members.parquet"))
+    tables = {path.name: path for path in kept}
     for path in tables.values():
         pd.read_parquet(path)
     series = {key: value for key, value in about.series.items() if key in KEPT_SERIES}
-    return Incoming(cell, members, examples, lambda: map(read, shards), about.parameters, series, tables)
+    return Incoming(
+        cell, members, examples, lambda: map(read, shards), about.parameters, series, tables=tables
+    )
 
 
 def _first_line(error: BaseException) -> str:

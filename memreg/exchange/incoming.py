@@ -44,6 +44,8 @@ class Incoming:
     """Of its model, where known."""
     series: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     """Value by step."""
+    sources: Sequence[str] = ()
+    """What each member was called elsewhere."""
     tables: Mapping[str, Path] = field(default_factory=dict)
     """Other artifacts by their names."""
 
@@ -63,6 +65,7 @@ def from_outside(outside: Outside, dataset: str, recipe: Mapping[str, Any]) -> I
         range(k),
         outside.examples(),
         lambda: (outside.shard(first, first + SHARD) for first in range(0, k, SHARD)),
+        sources=outside.sources,
     )
 
 
@@ -120,5 +123,8 @@ def _store(item: Incoming, writer: CellWriter) -> None:
         logged = writer.logged(key)
         writer.log_series({key: [(step, value) for step, value in series.items() if step not in logged]})
     finish(writer, labels(item.examples), item.parameters)
+    if item.sources:
+        called = pd.DataFrame({"member": item.members, "source": item.sources})
+        writer.artifacts.put("members.parquet", called.to_parquet)
     for name, path in item.tables.items():
         writer.artifacts.put(name, partial(shutil.copyfile, path))

@@ -1,6 +1,7 @@
 """Members that were trained elsewhere, whatever the layout that held them."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from memreg.data.dataset import array_digest
+from memreg.data.labels import numbered, plain
 from memreg.errors import MemregError
 from memreg.prediction import no_class, wrong_class
 
@@ -36,6 +38,10 @@ class Outside:
     p_max: NDArray[np.float16]
     labels: Labels
     """Shape [N]; 0 throughout where not known."""
+    sources: tuple[str, ...] = ()
+    """What each member was called where it came from, where that is known."""
+    class_labels: tuple[int | str, ...] | None = None
+    """What the source calls each class, where that is not its number."""
 
     @property
     def n_train(self) -> int:
@@ -56,13 +62,16 @@ class Outside:
     def examples(self) -> pd.DataFrame:
         """As examples.parquet."""
         sizes = {"train": self.n_train, "test": len(self.labels) - self.n_train}
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {
                 "split": [split for split, n in sizes.items() for _ in range(n)],
                 "example": np.concatenate([np.arange(n) for n in sizes.values()]),
                 "label": self.labels,
             }
         )
+        if self.class_labels is not None:
+            table["source_label"] = np.array([str(label) for label in self.class_labels])[self.labels]
+        return table
 
     def shard(self, first: int, stop: int) -> dict[str, NDArray[Any]]:
         """The columns of a shard with the members first .. stop-1."""
@@ -80,27 +89,33 @@ class Outside:
 def outside(
     path: Path,
     included: Flags,
-    correct: Flags,
-    labels: Labels | None,
+    correct: Flags | None,
+    labels: NDArray[Any] | None,
     predicted: NDArray[Any] | None,
     p_label: NDArray[Any] | None,
     p_max: NDArray[Any] | None,
+    sources: Sequence[str] = (),
 ) -> Outside:
     """Raises `MemregError` if these are not the predictions of some members. path: what they were read from.
 
     included: [k, n_train]; labels: [N]; all else: [k, N]. `correct` stands in for no `predicted`.
     """
+    known = correct if correct is not None else predicted
+    assert known is not None
+    shape = np.asarray(known).shape
     if not included.size:
         raise MemregError(f"{path}: no members, or no training examples")
     if not included.any(1).all():
         raise MemregError(f"{path}: a member that includes no example was not trained")
     if labels is None:
-        labels = np.zeros(correct.shape[1], np.int64)
+        labels = np.zeros(shape[1], np.int64)
+    if predicted is not None and np.shape(predicted) != shape:
+        raise MemregError(f"{path}: predicted must be classes, whole numbers, shape {shape}")
+    labels, predicted, class_labels = _classes(path, labels, predicted, shape[1])
     if predicted is None:
-        predicted = np.where(correct, labels, WRONG)
-    predicted = np.asarray(predicted)
-    if predicted.shape != correct.shape or predicted.dtype.kind not in "iu" or predicted.min() < WRONG:
-        raise MemregError(f"{path}: predicted must be classes, whole numbers, shape {correct.shape}")
+        predicted = np.where(np.asarray(correct), labels, WRONG)
+    if predicted.dtype.kind not in "iu" or predicted.min() < WRONG:
+        raise MemregError(f"{path}: predicted must be classes, whole numbers, shape {shape}")
     diverged = predicted == DIVERGED
     if (diverged.any(1) & ~diverged.all(1)).any():
         raise MemregError(f"{path}: a member that diverged has the class {DIVERGED} for every example")
@@ -113,10 +128,50 @@ def outside(
     return Outside(
         included,
         stored.astype(np.uint8 if reserved == 255 else np.uint16),
-        _probabilities(path, "p_label", p_label, correct.shape),
-        _probabilities(path, "p_max", p_max, correct.shape),
+        _probabilities(path, "p_label", p_label, shape),
+        _probabilities(path, "p_max", p_max, shape),
         labels,
+        tuple(sources),
+        class_labels,
     )
+
+
+def contradiction(read: Outside, correct: Flags) -> tuple[int, int] | None:
+    """The first member and example of which `correct`, [k, N], is not what predictions and labels say."""
+    wrong = np.argwhere((read.predicted == read.labels) != correct)
+    return (int(wrong[0, 0]), int(wrong[0, 1])) if len(wrong) else None
+
+
+def same_names(path: Path, labels: NDArray[Any], predicted: NDArray[Any]) -> None:
+    """Raises `MemregError` where labels are names and predictions numbers, or the other way round."""
+    texts = [any(isinstance(value, str) for value in array.flat) for array in (labels, predicted)]
+    if texts[0] != texts[1]:
+        raise MemregError(f"{path}: of label and predicted one has names and the other numbers")
+
+
+def _classes(
+    path: Path, labels: NDArray[Any], predicted: NDArray[Any] | None, n: int
+) -> tuple[Labels, NDArray[Any] | None, tuple[int | str, ...] | None]:
+    """Labels and predictions as classes that can be stored, and what these were called if numbered."""
+    known = plain(str(path), "labels", labels, text=True) if np.ndim(labels) else labels
+    if known.dtype.kind != "U" and (known.size == 0 or known.max() < MOST_CLASSES):
+        return checked_labels(path, known, n), None if predicted is None else np.asarray(predicted), None
+    if known.dtype.kind != "U":
+        checked_ids(path, known, n)
+    if known.shape != (n,) or (known.dtype.kind == "U" and (known == "").any()):
+        raise MemregError(f"{path}: labels must be {n}, and none of them blank")
+    arrays = [known]
+    if predicted is not None:
+        classes = plain(str(path), "predicted", np.reshape(predicted, -1), text=True)
+        special = classes < 0 if classes.dtype.kind == "i" else np.zeros(len(classes), bool)
+        arrays.append(classes[~special])
+    numbers, class_labels, _ = numbered(arrays)
+    if predicted is None:
+        return numbers[0], None, class_labels
+    stored = np.full(len(classes), 0, np.int64)
+    stored[special] = classes[special]
+    stored[~special] = numbers[1]
+    return numbers[0], stored.reshape(np.shape(predicted)), class_labels
 
 
 def _probabilities(
@@ -129,10 +184,16 @@ def _probabilities(
 
 
 def checked_labels(path: Path, values: NDArray[Any], n: int) -> Labels:
+    return checked_ids(path, values, n).astype(np.int64)
+
+
+def checked_ids(path: Path, values: NDArray[Any], n: int) -> NDArray[Any]:
     array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
     if array.dtype.kind not in "iu" or array.shape != (n,) or array.min() < 0:
         raise MemregError(f"{path}: labels must be {n} whole numbers from 0, not {array.dtype} {array.shape}")
-    return array.astype(np.int64)
+    return array
 
 
 def checked_flags(path: Path, name: str, values: NDArray[Any]) -> Flags:

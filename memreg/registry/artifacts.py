@@ -8,12 +8,11 @@ from pathlib import Path, PurePosixPath
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.utils.file_utils import local_file_uri_to_path
-from mlflow.utils.uri import is_local_uri
 
 from memreg.errors import MemregError
 from memreg.files import write_atomically
 from memreg.registry.connection import masked, outage
+from memreg.registry.location import copied, gone, place
 
 
 class Artifacts:
@@ -26,11 +25,22 @@ class Artifacts:
         self._tracking_uri = tracking_uri
         self._run_id = run_id
         self._uri = artifact_uri
-        local = is_local_uri(artifact_uri)
-        self._root = Path(local_file_uri_to_path(artifact_uri)) if local else None
+        self.place = place(tracking_uri, run_id, artifact_uri)
+        self._root = self.place.root if self.place else None
+
+    def check(self) -> None:
+        """Raise `MemregError` where the directory that should hold this run's artifacts is gone."""
+        if self.place is not None and not self.place.exists():
+            raise gone(self._run_id, self.place)
+
+    def check_own(self) -> None:
+        """Raise `MemregError` where what is written would go into the files of another registry."""
+        if self.place is not None and self.place.copy is not None:
+            raise copied(self._run_id, self.place)
 
     def put(self, name: str, write: Callable[[Path], object]) -> None:
         """`write` fills the file at the path that it is given; then the artifact `name` is that file."""
+        self.check_own()
         if self._root is not None:
             write_atomically(self._root / name, write)
             return
@@ -49,6 +59,7 @@ class Artifacts:
         if self._root is not None:
             path = self._root / name
             if not path.is_file():
+                self.check()
                 raise self._missing(name, "")
             return path
         path = self._downloads / name

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from mlflow import MlflowClient, get_tracking_uri
 from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
+from requests.utils import get_environ_proxies, select_proxy
 from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
@@ -126,14 +127,16 @@ def _failed(error: BaseException) -> str | None:
 
 
 def _reach_server(uri: str) -> None:
-    parts = urlsplit(uri)
+    """A server must answer, or the proxy that requests, and so MLflow, goes through to it."""
+    proxy = select_proxy(uri, get_environ_proxies(uri, no_proxy=None))
+    parts = urlsplit(proxy if proxy and "://" in proxy else f"http://{proxy}" if proxy else uri)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((parts.hostname or "", port), SECONDS).close()
     except (OSError, UnicodeError) as error:
-        raise MemregError(
-            f"tracking URI {masked(uri)} does not answer ({error}): is `mlflow server` running there?"
-        ) from error
+        what = f"through the proxy {masked(proxy)} " if proxy else ""
+        hint = "set NO_PROXY, or the right HTTP_PROXY" if proxy else "is `mlflow server` running there?"
+        raise MemregError(f"tracking URI {masked(uri)} {what}does not answer ({error}): {hint}") from error
 
 
 @contextmanager

@@ -96,6 +96,7 @@ def read_shards(
     """All shards of a cell's run, one at a time."""
     names = artifacts.names("predictions", ".arrow")
     if not names:
+        artifacts.check()
         raise MemregError(f"cell {cell[:12]} has no prediction shards yet")
     for name in names:
         path = artifacts.get(name)

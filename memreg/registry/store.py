@@ -31,6 +31,7 @@ from memreg.registry.shards import read_shard, write_shard
 from memreg.registry.view import view_tag
 
 EXPERIMENT = "memreg"
+LOGGED = "member/included_accuracy"  # of every member that was ever stored
 BATCH = 1000  # metrics that one log_batch call may carry
 
 
@@ -90,6 +91,7 @@ class CellWriter(RunWriter):
         self.cell = cell
         self.complete = _complete(run)
         """With metrics as this memreg computes them."""
+        self._trained = self.complete or LOGGED in run.data.metrics
 
     @property
     def members(self) -> set[int]:
@@ -112,7 +114,21 @@ class CellWriter(RunWriter):
                 damaged[name] = str(error)
             else:
                 members.update(shard["member"].tolist())
+        if self._trained and not members and not damaged:
+            self._not_found()
         return members, damaged
+
+    def _not_found(self) -> None:
+        """Members were stored, and none is to be found: raise `MemregError`, rather than train them again.
+
+        A cell that was in training may have lost its only shard, which is trained again.
+        """
+        self.artifacts.check()
+        if self.complete:
+            raise MemregError(
+                f"cell {self.cell.hash[:12]} is complete, and run {self.run_id} has no predictions/*.arrow: "
+                f"put them back, or let it be trained anew by `mlflow runs delete --run-id {self.run_id}`"
+            )
 
     def done(self, wanted: Collection[int]) -> bool:
         """Complete, with these members, and undamaged."""
@@ -120,6 +136,7 @@ class CellWriter(RunWriter):
 
     def reopen(self) -> None:
         """Members are going to be added: running again, not complete until they are in, and rid of damage."""
+        self.artifacts.check_own()
         self.complete = False
         self.client.update_run(self.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
         self.log(tags={"memreg.status": "training"})

@@ -1,0 +1,35 @@
+"""A model tried in a process of its own, so that one that crashes takes no study with it."""
+
+import signal
+import sys
+
+from memreg.engines import server
+from memreg.errors import MemregError
+from memreg.models.from_timm import PREFIX
+from memreg.models.trial import memory_format
+
+REFUSED = 3
+
+
+def try_model(name: str, image_shape: tuple[int, int, int], classes: int) -> None:
+    """Raise `MemregError` where a step of training with this model fails, or kills its process."""
+    if not name.startswith(PREFIX):
+        return
+    with server.without_main():
+        process = server.context.Process(target=_try, args=(name, image_shape, classes))
+        process.start()
+    process.join()
+    if (code := process.exitcode or 0) < 0:
+        raise MemregError(
+            f"{name} crashes on {'x'.join(map(str, image_shape))} images: a step of training was killed by "
+            f"{signal.Signals(-code).name}"
+        )
+    if code:
+        memory_format(name, image_shape, classes)  # says why
+
+
+def _try(name: str, image_shape: tuple[int, int, int], classes: int) -> None:
+    try:
+        memory_format(name, image_shape, classes)
+    except Exception:
+        sys.exit(REFUSED)
