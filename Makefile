@@ -1,19 +1,37 @@
 PYTHON ?= python3
 BIN := .venv/bin
+LOWEST := .venv-lowest/bin
+REGISTRY_TESTS := $(addprefix tests/test_,$(addsuffix .py,connection exchange registry_reading shards study))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: corr_grid test test-faults setup
+.PHONY: corr_grid check test test-slow test-lowest test-faults setup
 
 corr_grid: setup
 	memreg db init
 	mlflow run . -e corr_grid --env-manager local --experiment-name memreg
 
-test: setup
+check: setup
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
-	pytest -n 2 --cov --cov-report=term $(PYTEST_ARGS)
+
+test: check
+	pytest -n 2 -m "not slow" --cov --cov-report=term $(PYTEST_ARGS)
+
+# Fuzzing at length: half an hour.
+test-slow: setup
+	pytest -n 2 -m slow $(PYTEST_ARGS)
+
+# The smoke grid and the registry's tests on the lowest versions that pyproject.toml promises.
+test-lowest: export PATH := $(CURDIR)/$(LOWEST):$(PATH)
+test-lowest:
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/pip install --quiet uv
+	uv pip install --python $(LOWEST)/python --resolution lowest-direct --editable '.[dev,mysql,postgres,zarr]'
+	registry=$$(mktemp -d) && MLFLOW_TRACKING_URI=sqlite:///$$registry/mlflow.db \
+		mlflow run . -e corr_grid --env-manager local --experiment-name memreg -P grid=smoke && rm -r $$registry
+	pytest -n 2 $(REGISTRY_TESTS) $(PYTEST_ARGS)
 
 test-faults: setup
 	MEMREG_FAULTS=all pytest -n 2 tests/faults $(PYTEST_ARGS)
@@ -22,5 +40,5 @@ setup: .venv/.installed
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[dev,postgres]'
+	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@

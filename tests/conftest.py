@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from servers import MlflowServer, Postgres, absent, postgres_programs
+from parts import absent
+from servers import MlflowServer, Postgres, need_postgres
 from studies import PLANTED, PLANTED_RECIPE, program, run, tiny, uri
 
 from memreg.cli import memreg
@@ -67,8 +68,7 @@ def tool(planted, monkeypatch, capsys):
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL, whose databases are the tests'."""
-    if postgres_programs() is None:
-        absent("PostgreSQL is not installed (apt-get install postgresql)")
+    need_postgres()
     server = Postgres()
     yield server
     server.remove()

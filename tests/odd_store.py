@@ -3,8 +3,10 @@
 import math
 import random
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
+from packaging.version import Version
 
 METRICS = {
     "nan": math.nan,
@@ -42,7 +44,7 @@ FILTERS = (
     "params.quoted ILIKE '%drop table%'",
     "dataset.name = 'digits' and params.weight_decay = '5e-4'",
     "attributes.run_name = 'run 3'",
-    "params.unicode IS NULL",
+    *(["params.unicode IS NULL"] if Version(mlflow.__version__) >= Version("3.11") else []),
     "metrics.no_such = 1",
 )
 

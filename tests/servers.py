@@ -12,16 +12,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-import pytest
+from parts import absent, needs
 
 PASSWORD = "correct-horse-battery"  # nothing may ever print it
-
-
-def absent(what: str) -> None:
-    """Skip the test, or fail it where the real parts are required."""
-    if os.environ.get("MEMREG_REQUIRE_REAL") == "1":
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 def free_port() -> int:
@@ -42,6 +35,13 @@ def wait_for(address: str, process: subprocess.Popen[bytes], log: Path | None = 
             assert process.poll() is None, said
             assert time.monotonic() < deadline, said
             time.sleep(0.3)
+
+
+def need_postgres() -> None:
+    """Go on only where PostgreSQL and its driver are installed."""
+    if postgres_programs() is None:
+        absent("PostgreSQL is not installed (apt-get install postgresql)")
+    needs("postgres")
 
 
 def postgres_programs() -> Path | None:
@@ -112,6 +112,13 @@ class Postgres:
             env={"PGPASSWORD": PASSWORD, "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
             **self._user,
         )
+
+
+def need_mariadb() -> None:
+    """Go on only where MariaDB and its driver are installed."""
+    if mariadb_program() is None:
+        absent("MariaDB is not installed (apt-get install mariadb-server)")
+    needs("mysql")
 
 
 def mariadb_program() -> str | None:

@@ -12,6 +12,7 @@ import click
 import mlflow
 import numpy as np
 import pytest
+from parts import needs
 from servers import free_port
 
 from memreg import options
@@ -179,6 +180,9 @@ def workplace(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "arguments", "message"), CASES, ids=lambda v: str(v)[:60])
 def test_one_line_and_nothing_left(workplace, monkeypatch, capsys, name, arguments, message):
+    for extra in ("postgres", "zarr"):
+        if any(extra in a for a in arguments):
+            needs(extra)
     before = {p for p in workplace.rglob("*") if "mlflow.db" not in p.name}
     arguments = [a.replace("PORT", str(free_port())) for a in arguments]
     monkeypatch.setattr(sys, "argv", [name, *arguments])
@@ -195,6 +199,38 @@ def test_one_line_and_nothing_left(workplace, monkeypatch, capsys, name, argumen
     client = mlflow.MlflowClient(f"sqlite:///{workplace}/mlflow.db")
     experiments = client.search_experiments()
     assert client.search_runs([e.experiment_id for e in experiments]) == []
+
+
+WITHOUT_EXTRAS = """
+import sys
+from pathlib import Path
+sys.modules.update(dict.fromkeys(("ffcv", "psycopg", "psycopg2", "pymysql", "ray", "zarr")))
+from memreg.data.batches import reader
+from memreg.engines import Resources, engine
+from memreg.errors import MemregError
+from memreg.exchange.outgoing import export_cell
+from memreg.registry.connection import connect
+for ask in (
+    lambda: reader("ffcv"),
+    lambda: engine("ray", Resources()),
+    lambda: export_cell(None, "x", Path(sys.argv[1])),
+    lambda: connect("postgresql://host/x"),
+    lambda: connect("mysql+pymysql://host/x"),
+):
+    try:
+        ask()
+    except MemregError as error:
+        print(error)
+"""
+
+
+def test_an_extra_that_is_not_installed_is_one_line_with_what_installs_it(tmp_path):
+    program = [sys.executable, "-c", WITHOUT_EXTRAS, str(tmp_path / "x.zarr")]
+    lines = subprocess.run(program, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    extras = ("ffcv", "ray", "zarr", "postgres", "mysql")
+    for line, extra in zip(lines, extras, strict=True):
+        assert re.search(rf"pip install .*\[{extra}\]", line), line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_as_a_program_and_under_mlflow_run(tmp_path):

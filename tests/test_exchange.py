@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zarr
+from parts import needs
 from studies import bad_input, uri
 
 from memreg.analyses.better_scores import gaussian_scores, peer_scores
@@ -106,6 +106,9 @@ def test_a_cell_that_goes_out_comes_in_with_the_same_predictions(here, done, sou
 
 
 def test_a_zarr_group_has_the_arrays_of_the_npz_in_chunks_of_members(here):
+    needs("zarr")
+    import zarr
+
     rng = np.random.default_rng(0)
     k, n_train, n_test = SHARD + 50, 6, 3
     np.savez(

@@ -1,6 +1,5 @@
 """The FFCV loader against the memory loader."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from parts import needs
 from studies import TINY, same_bits, uri
 
 from memreg.data import Dataset, augmentation, load
@@ -23,10 +23,7 @@ from memreg.training import batch_order, fit, new_model, train_member
 
 @pytest.fixture(scope="module", autouse=True)
 def _ffcv():
-    if importlib.util.find_spec("ffcv") is None:
-        if os.environ.get("MEMREG_REQUIRE_REAL") == "1":
-            pytest.fail("FFCV is required and not installed: pip install -e '.[ffcv]'")
-        pytest.skip("FFCV is not installed")
+    needs("ffcv")
 
 
 @pytest.fixture(scope="module", params=["digits", "cifar10+subset=500"])

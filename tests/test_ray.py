@@ -1,7 +1,6 @@
 """The Ray engine on a real cluster of two nodes, both on this machine."""
 
 import contextlib
-import importlib.util
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import time
 import psutil
 import pytest
 import yaml
+from parts import needs
 from studies import TINY, run, same_bits, tiny, uri
 
 from memreg import options
@@ -20,11 +20,12 @@ from memreg.errors import MemregError
 from memreg.registry import Registry
 from memreg.resolved import resolve
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None and os.environ.get("MEMREG_REQUIRE_REAL") != "1",
-    reason="Ray is not installed (pip install -e '.[ray]')",
-)
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray():
+    needs("ray")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam
-from servers import MariaDb, absent, mariadb_program
+from servers import MariaDb, need_mariadb
 
 from memreg.errors import MemregError
 from memreg.registry import Registry
@@ -180,8 +180,7 @@ def test_postgresql_is_read_alike(postgres):
 @pytest.fixture(scope="module")
 def mysql():
     """The tracking URI of a MariaDB."""
-    if mariadb_program() is None:
-        absent("MariaDB is not installed (apt-get install mariadb-server)")
+    need_mariadb()
     server = MariaDb()
     yield server.database("odd")
     server.remove()

@@ -329,7 +329,8 @@ def test_the_best_recipe_and_worse_ones_pruned():
 
 
 def test_optuna_dashboard_lists_the_trials(tmp_path):
-    dashboard = pytest.importorskip("optuna_dashboard")
+    import optuna_dashboard as dashboard
+
     storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/optuna.db")
     fill(new_study(storage), trials=3)
     app = dashboard.wsgi(storage)

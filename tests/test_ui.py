@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import mlflow
 import pytest
+from parts import absent
 from playwright import sync_api
 from servers import free_port, wait_for
 from studies import uri
@@ -20,12 +21,14 @@ from studies import uri
 from memreg import terminal
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-REQUIRED = os.environ.get("MEMREG_REQUIRE_REAL") == "1"
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not REQUIRED, reason="Chromium is not installed (apt-get install chromium)"
-)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _chromium():
+    if CHROMIUM is None:
+        absent("Chromium is not installed (apt-get install chromium)")
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,13 @@ def run_ray(
     the driver where a task finishes at that moment (Ray 2.60: "Tried to complete task that was not pending").
     """
     handles = {key: ray.put(_plain(dataset)) for key, dataset in datasets.items()}
-    task = _train.options(num_cpus=resources.threads, num_gpus=resources.gpus, max_retries=ATTEMPTS - 1)
+    remote = ray.remote(
+        num_cpus=resources.threads,
+        num_gpus=resources.gpus,
+        max_retries=ATTEMPTS - 1,
+        max_calls=0,  # keep the process, its torch and its data sets, also where it holds a GPU
+    )
+    task = remote(_train)
     device = "cuda" if resources.gpus else "cpu"
     waiting = iter(jobs)
     running: dict[Any, Job] = {}
@@ -78,7 +84,6 @@ def run_ray(
             yield running.pop(ref), prediction
 
 
-@ray.remote(max_calls=0)  # keep the process, its torch and its data sets, also where it holds a GPU
 def _train(job: Job, dataset: list[Any], device: str, threads: int, loader: str) -> Prediction:
     torch.set_num_threads(threads)
     return run_job(job, _opened(dataset[0]), resolve_device(device), resolve_loader(loader))

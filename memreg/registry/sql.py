@@ -21,8 +21,8 @@ from memreg.registry.api import unusable
 from memreg.registry.connection import PATIENCE
 from memreg.registry.frames import METRICS, Value, Wide, stored_names
 
-REVISIONS = frozenset({"dc11669786a5"})
-"""Values of `alembic_version` that are tested: MLflow 3.17's."""
+REVISIONS = frozenset({"1b5f0d9ad7c1", "dc11669786a5"})
+"""Values of `alembic_version` that are tested: MLflow 3.10's, the lowest that is supported, and 3.17's."""
 DIALECTS = ("sqlite", "postgresql", "mysql")
 BUFFER = 10_000  # rows that a server sends at a time
 

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 from scene import MEMBERS, Scene, stop
-from servers import MlflowServer, Postgres, postgres_programs
+from servers import MlflowServer, Postgres, need_postgres
 
 from memreg.registry import Registry
 
@@ -226,8 +226,7 @@ def served(scene: Scene) -> MlflowServer:
 
 @kind("PostgreSQL down and back")
 def postgres_down(scene: Scene, times: int) -> None:
-    if postgres_programs() is None:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    need_postgres()
     server = Postgres()
     scene.stack.callback(server.remove)
     scene.uri = server.database("scene")
