@@ -13,7 +13,7 @@ from memreg.registry.store import ended
 @click.command()
 @click.option("--cell", required=True, help="A cell's hash, the head of it, or its run id.")
 @click.option(
-    "--estimator", type=options.TEXT, help="peers, extrapolation, gaussian, leave_one_out; or none."
+    "--estimator", type=options.TEXT, help="peers, extrapolation, gaussian, shrunk, leave_one_out; or none."
 )
 @click.option("--neighbours", type=options.TEXT, help="Of peers: groups, a cell, or FILE.json.")
 def memorization(cell: str, estimator: str | None, neighbours: str | None) -> None:

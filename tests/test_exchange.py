@@ -13,7 +13,7 @@ import pytest
 from parts import needs
 from studies import bad_input, uri
 
-from memreg.analyses.better_scores import gaussian_scores, peer_scores
+from memreg.analyses.better_scores import gaussian_scores, peer_scores, shrunk_scores
 from memreg.analyses.correlation import correlate
 from memreg.cell import Cell
 from memreg.cli import memreg
@@ -70,8 +70,9 @@ def test_masks_and_correctness_become_a_cell_with_the_same_scores(here, source):
         assert registry.scores(mine)[SCORES].equals(source.scores(theirs)[SCORES])
         assert registry.cell(mine).design.networks == 20
         assert peer_scores(registry, mine)["score"].notna().any()
-        with pytest.raises(MemregError, match="without p_label"):
-            gaussian_scores(registry, mine)
+        for by_probability in (gaussian_scores, shrunk_scores):
+            with pytest.raises(MemregError, match="without p_label"):
+                by_probability(registry, mine)
     together = correlate(registry, [f"theirs{i}" for i in range(4)])
     x, y = originals["test_accuracy"], originals["mean_score"]
     assert together.pooled["mean_score"].r == pytest.approx(np.corrcoef(x, y)[0, 1])

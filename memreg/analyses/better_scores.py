@@ -1,12 +1,13 @@
 """Scores closer to leave-one-out's than Feldman & Zhang's, from members that are stored already."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import add
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from memreg.analyses.leave_one_out import truth_scores
@@ -17,10 +18,11 @@ from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.design import Spread, Subsets
 from memreg.errors import MemregError
 from memreg.estimators.coinfluence import detectable, find_peers, peers_in_groups
-from memreg.estimators.counts import half, tally
+from memreg.estimators.counts import Floats, Mask, half, tally
 from memreg.estimators.extrapolation import extrapolate
 from memreg.estimators.gaussian import confidence, normal_scores
 from memreg.estimators.peers import peer_conditioned
+from memreg.estimators.shrunk import MINIMUM, posterior_scores
 from memreg.prediction import diverged
 from memreg.registry import Registry
 from memreg.registry.reader import MEMBERS, labels
@@ -88,19 +90,28 @@ def gaussian_scores(registry: Registry, cell: str, neighbours: str | None = None
     _without_neighbours("gaussian", neighbours)
     known = labels(registry.examples(cell))
     counted, confident = [], []
-    for shard in registry.shards(cell, (*COLUMNS, "p_label")):
-        kept = ~diverged(shard["predicted"])
-        included, predicted, p = (shard[name][kept] for name in ("included", "predicted", "p_label"))
+    for included, correct, p_label in _with_p_label("gaussian", registry, cell, known):
         n = included.shape[1]
-        correct = predicted == known
-        if np.isnan(p[:, :n]).any():
-            raise MemregError(f"cell {cell} was imported without p_label: gaussian takes probabilities")
         counted.append(tally(included, correct, np.zeros(len(included), int)))
-        confident.append(confidence(included, correct[:, :n], p[:, :n]))
-    table = numbered(normal_scores(reduce(add, counted).total, reduce(add, confident)), known)
-    if table["score"].isna().all():
-        raise MemregError(f"cell {cell} has no scores: no example is included by some and left out by two")
-    return table
+        confident.append(confidence(included, correct[:, :n], p_label))
+    return _scored(cell, normal_scores(reduce(add, counted).total, reduce(add, confident)), known)
+
+
+def shrunk_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
+    """Feldman & Zhang's scores with less error on average, from few members: to rank examples by."""
+    _without_neighbours("shrunk", neighbours)
+    known = labels(registry.examples(cell))
+    counted, excluded, including = [], [], []
+    for included, correct, p_label in _with_p_label("shrunk", registry, cell, known):
+        n = included.shape[1]
+        counted.append(tally(included, correct, np.zeros(len(included), int)))
+        excluded.append(confidence(included, correct[:, :n], p_label))
+        including.append(confidence(~included, correct[:, :n], p_label))
+    sums = reduce(add, counted)
+    if (members := int(sums.members.sum())) < MINIMUM:
+        raise MemregError(f"cell {cell} has {members} members: shrunk takes {MINIMUM} or more, train more")
+    table = posterior_scores(sums.total, reduce(add, excluded), reduce(add, including))
+    return _scored(cell, table, known)
 
 
 def leave_one_out_scores(registry: Registry, cell: str, neighbours: str | None = None) -> pd.DataFrame:
@@ -113,6 +124,7 @@ ESTIMATORS: dict[str, Callable[[Registry, str, str | None], pd.DataFrame]] = {
     "peers": peer_scores,
     "extrapolation": extrapolated_scores,
     "gaussian": gaussian_scores,
+    "shrunk": shrunk_scores,
     "leave_one_out": leave_one_out_scores,
 }
 """By the name that `scores-<name>.parquet` has."""
@@ -127,6 +139,27 @@ def scores_by(estimator: str, registry: Registry, cell: str, neighbours: str | N
         own = registry.cell(cell).hash
         table.attrs[MEMBERS] = {own: registry.members(own)}
     return table
+
+
+def _with_p_label(
+    estimator: str, registry: Registry, cell: str, known: NDArray[np.int64]
+) -> Iterator[tuple[Mask, Mask, Floats]]:
+    """Shard by shard, without members that diverged: included [k, n_train], correct [k, N] and the label's
+    probability [k, n_train]; known: labels [N]."""
+    for shard in registry.shards(cell, (*COLUMNS, "p_label")):
+        kept = ~diverged(shard["predicted"])
+        included, predicted, p = (shard[name][kept] for name in ("included", "predicted", "p_label"))
+        p_label = p[:, : included.shape[1]]
+        if np.isnan(p_label).any():
+            raise MemregError(f"cell {cell} was imported without p_label: {estimator} takes probabilities")
+        yield included, np.equal(predicted, known), p_label
+
+
+def _scored(cell: str, table: pd.DataFrame, known: NDArray[np.int64]) -> pd.DataFrame:
+    """The table with its examples; `MemregError` where none has a score."""
+    if table["score"].isna().all():
+        raise MemregError(f"cell {cell} has no scores: no example is included by some and left out by two")
+    return numbered(table, known)
 
 
 def _but_for_r(design: Subsets | Spread) -> dict[str, Any]:

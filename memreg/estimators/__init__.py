@@ -5,6 +5,8 @@
 `leave_one_out` Equation 1 to the letter (section 3.2), and when to stop training for it
 `coinfluence`   which examples learn from each other; `peers`: scores conditioned on them
 `extrapolation` scores at several r, carried to n-1
+`gaussian`      scores from the label's log odds; `shrunk`: from few members, by empirical Bayes, made of
+                `beta_binomial` and `spline`
 `approximation` the error of an estimate against leave-one-out (section 4.2); `outliers`: SPP
 `memorized_set` examples above a threshold with a controlled share of false ones
 `influence`     of training on test examples (section 2.2); `products`: its exact integer products

@@ -133,8 +133,8 @@ class Registry:
     def scores(self, cell: str, estimator: str | None = None) -> pd.DataFrame:
         """One row per training example; the columns are those of scores.parquet.
 
-        estimator: `peers`, `gaussian`, `extrapolation` or `leave_one_out`, once `-e memorization` has
-        computed it. Raises `MemregError` where the cell has got more members since.
+        estimator: `peers`, `gaussian`, `shrunk`, `extrapolation` or `leave_one_out`, once `-e memorization`
+        has computed it. Raises `MemregError` where the cell has got more members since.
         """
         name = scores_name(estimator)
         artifacts = self.artifacts(self.cell_run(cell))
