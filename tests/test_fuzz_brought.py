@@ -279,7 +279,8 @@ def check_folders(files, links, whole):
         )
         assert max(found.values()) == 1, "an image counts once"
         assert len({image for image, _ in found}) == len(found), "and in one class"
-        assert {image for image, _ in found} == reachable(root, "train", classes)
+        images = {image for image, _ in found}
+        assert images in [reachable(root, ("train", held_out), classes) for held_out in ("test", "val")]
         for image, label in found:
             (file,) = (f for i, f in enumerate(written) if i + 1 == image)
             inside = file.split("/")
@@ -293,9 +294,11 @@ def check_folders(files, links, whole):
                 assert classes[label] == inside[1], "what a class holds is its own"
 
 
-def reachable(root, part, classes):
-    """Brightness of every image below these classes, by any path, each directory once."""
-    seen, waiting, found = {(root / part).resolve()}, [root / part / kind for kind in classes], set()
+def reachable(root, parts, classes):
+    """Brightness of every image below these classes of the first part, by any path, each directory once; a
+    part to which a link leads is its own."""
+    seen, found = {(root / part).resolve() for part in parts}, set()
+    waiting = [root / parts[0] / kind for kind in classes]
     while waiting:
         directory = waiting.pop().resolve()
         if directory in seen:

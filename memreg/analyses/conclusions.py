@@ -108,12 +108,13 @@ def _warning(result: Correlation) -> str:
         text += ": it tells data sets apart, and says nothing of networks on the same data."
     others = [name for name in result.pooled_only if name != key]
     if others:
-        fractions = [name.partition("/")[2] for name in others if "/" in name]
+        fractions = [name.partition("/")[2] for name in others if name.startswith("memorized_fraction/")]
         texts = [named(name) for name in others if "/" not in name]
         if fractions:
             span = f"{min(fractions)} to {max(fractions)}"
             texts.append(f"the memorized fraction at {len(fractions)} thresholds ({span})")
-        text += f" Pooled and within data sets, signs differ for {', '.join(texts)}."
+        if texts:
+            text += f" Pooled and within data sets, signs differ for {', '.join(texts)}."
     return f"**Warning: pooled only.** {text.strip()}" if text else ""
 
 
