@@ -295,9 +295,12 @@ def check_folders(files, links, whole):
 
 
 def reachable(root, parts, classes):
-    """Brightness of every image below these classes of the first part, by any path, each directory once; a
-    part to which a link leads is its own."""
+    """Brightness of every image below these classes of the first part, by any path, each directory once; what
+    the other part holds is its own, also where a link leads there."""
     seen, found = {(root / part).resolve() for part in parts}, set()
+    for directory, folders, _ in os.walk(root / parts[1]):
+        folders[:] = [name for name in folders if not is_system(name)]
+        seen.add(Path(directory).resolve())
     waiting = [root / parts[0] / kind for kind in classes]
     while waiting:
         directory = waiting.pop().resolve()
