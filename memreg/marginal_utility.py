@@ -16,7 +16,7 @@ from memreg.analyses.marginal_utility import (
     log_marginal_utility,
     marginal_utility,
 )
-from memreg.analyses.memorization import rescore
+from memreg.analyses.memorization import RANKS, rescore
 from memreg.analyses.neighbours import neighbours_of
 from memreg.cell import Cell
 from memreg.design import All, Design, Removal
@@ -168,6 +168,8 @@ def _above(scores: pd.DataFrame, threshold: float, by_set: bool = False) -> Mask
 
 
 def _verified(registry: Registry, request: Request, source: Cell) -> pd.DataFrame:
+    if request.estimator.rpartition(":")[2] in RANKS:
+        raise MemregError(f"estimator={request.estimator} ranks examples, and is for no threshold: use peers")
     if request.estimator in ESTIMATORS:
         known = request.neighbours if request.estimator == "peers" else None
         return scores_by(request.estimator, registry, request.cell, known)

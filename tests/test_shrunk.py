@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import mlflow
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -9,6 +10,7 @@ from scipy.stats import norm
 from studies import PLANTED_RECIPE, bad_input, program, uri
 
 from analysis.memorization import memorization
+from entrypoints.marginal_utility import utility
 from entrypoints.train import train
 from memreg.errors import MemregError
 from memreg.estimators.beta_binomial import beta_posterior
@@ -165,7 +167,15 @@ def test_a_stored_cell_is_scored_and_scores_parquet_stays(here, monkeypatch, cap
     bad_input(monkeypatch, capsys, memorization, *words, match="has 8 members: shrunk takes 20 or more")
     cell = trained(here, 30)
     before = Registry().scores(cell)
-    assert "by shrunk" in here(memorization, *words)
+    assert "no mean and no share above a threshold" in here(memorization, *words)
+    (run,) = mlflow.search_runs(
+        filter_string="tags.`memreg.kind` = 'analysis' and attributes.status = 'FINISHED'",
+        output_format="list",
+        search_all_experiments=True,
+    )
+    assert not {"mean_score", "counted_fraction/0.25", "memorized_fraction/0.25"} & run.data.metrics.keys()
+    by_threshold = ("--cell", cell, "--estimator", "shrunk", "--thresholds", "0.5")
+    bad_input(monkeypatch, capsys, utility, *by_threshold, match="is for no threshold")
     table, plain = Registry().scores(cell, "shrunk"), Registry().scores(cell)
     assert plain.equals(before)
     assert table[["example", "label"]].equals(plain[["example", "label"]])

@@ -27,6 +27,8 @@ from memreg.registry import Registry, RunWriter
 from memreg.registry.reader import labels, scores_name
 
 SET = "memorized_set/0.25"
+RANKS = ("shrunk",)
+"""Estimators whose scores rank examples: neither a mean nor a share above a threshold is taken of them."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,16 @@ class Memorization:
     def in_words(self) -> str:
         m = self.metrics
         by = f", by {self.estimator}" if self.estimator else ""
-        return (
-            f"{self.cell.recipe.model} on {self.cell.dataset}, {m['members']:.0f} members{by}: mean score "
-            f"{m['mean_score']:.4f} over {len(self.scores):,} training examples. {memorized_in_words(m)} "
-            "Median width of the scores' 95 % intervals: "
-            f"{np.nanmedian(self.scores.high - self.scores.low):.2f}.{self._of_peers()}"
+        what = f"{self.cell.recipe.model} on {self.cell.dataset}, {m['members']:.0f} members{by}: "
+        said = (
+            f"scores of {len(self.scores):,} training examples, to rank them by; no mean and no share above "
+            "a threshold is to be taken of them."
+            if self.estimator in RANKS
+            else f"mean score {m['mean_score']:.4f} over {len(self.scores):,} training examples. "
+            + memorized_in_words(m)
         )
+        width = np.nanmedian(self.scores.high - self.scores.low)
+        return f"{what}{said} Median width of the scores' 95 % intervals: {width:.2f}.{self._of_peers()}"
 
     def _of_peers(self) -> str:
         if "detectable" not in self.metrics:
@@ -114,7 +120,10 @@ def with_scores(result: Memorization, estimator: str, table: pd.DataFrame) -> Me
     """
     own = {SET, *map(fraction_key, THRESHOLDS), *bound_keys(HEADLINE)}
     metrics = {key: value for key, value in result.metrics.items() if key not in own}
-    metrics |= summarise_scores(table["score"].to_numpy())
+    summary = summarise_scores(table["score"].to_numpy())
+    metrics = {key: value for key, value in metrics.items() if key not in summary}
+    if estimator not in RANKS:
+        metrics |= summary
     if "included_count" in table:
         metrics |= _in_set(table)
     if "fallback" in table:
