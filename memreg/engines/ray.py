@@ -109,7 +109,7 @@ def _get(ref: Any, job: Job) -> Prediction:
     except RayError as error:
         raise MemregError(
             f"a worker or its node died {ATTEMPTS} times while {member} was trained "
-            f"({type(error).__name__}): out of memory? Try fewer workers"
+            f"({type(error).__name__}): Ray's logs on the node say of what"
         ) from None
     return prediction
 
