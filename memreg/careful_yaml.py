@@ -70,7 +70,7 @@ class _RefusedError(Exception):
 def load(text: str, where: str) -> Any:
     """The content of a YAML text. Raises `MemregError`, beginning with `where`, for all that is refused."""
     try:
-        return yaml.load(text, _Loader)
+        return _Loader(text).get_single_data()
     except _RefusedError as error:
         raise MemregError(f"{where}, {error}") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # a date that is none, ...

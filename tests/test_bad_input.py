@@ -183,7 +183,7 @@ def test_one_line_and_nothing_left(workplace, monkeypatch, capsys, name, argumen
     for extra in ("postgres", "zarr"):
         if any(extra in a for a in arguments):
             needs(extra)
-    before = {p for p in workplace.rglob("*") if "mlflow.db" not in p.name}
+    before = {p for p in workplace.rglob("*") if not p.name.startswith(("mlflow.db", ".coverage"))}
     arguments = [a.replace("PORT", str(free_port())) for a in arguments]
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     with pytest.raises(SystemExit) as exit_:
@@ -195,7 +195,7 @@ def test_one_line_and_nothing_left(workplace, monkeypatch, capsys, name, argumen
     assert lines[0].startswith("memreg: error: ")
     assert re.search(message, lines[0]), lines[0]
     assert "secret" not in err
-    assert {p for p in workplace.rglob("*") if "mlflow.db" not in p.name} == before
+    assert {p for p in workplace.rglob("*") if not p.name.startswith(("mlflow.db", ".coverage"))} == before
     client = mlflow.MlflowClient(f"sqlite:///{workplace}/mlflow.db")
     experiments = client.search_experiments()
     assert client.search_runs([e.experiment_id for e in experiments]) == []

@@ -122,7 +122,7 @@ def test_again_it_trains_nothing_and_hangs_all_cells_under_its_run(done, there):
 
 
 def test_the_correlation_of_what_was_found(there):
-    assert "over 3 cells of 10 members" in there(correlation, "--study", "found")
+    assert "no r, which takes" in there(correlation, "--study", "found")
 
 
 def test_another_search_of_that_name_is_refused(done, there, monkeypatch, capsys):
