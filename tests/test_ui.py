@@ -130,6 +130,7 @@ def test_a_cells_page_shows_its_description_and_its_members(page, server, study)
     page.get_by_text("Mean memorization score").wait_for()
     picture(page, "ui-cell")
     page.goto(f"{server}/#/experiments/{study[1]}/runs/{best.info.run_id}/model-metrics")
+    page.get_by_placeholder("Search metric charts").fill("member/")
     page.get_by_text("member/test_accuracy").first.wait_for()
     picture(page, "ui-members")
 

@@ -18,8 +18,6 @@ COLUMNS = (
     "params.`augmentation`",
     "metrics.`members`",
     "metrics.`test_accuracy`",
-    "metrics.`included_accuracy`",
-    "metrics.`excluded_accuracy`",
     "metrics.`mean_score`",
     f"metrics.`{FRACTION}`",
     "metrics.`memorized_fraction_low/0.25`",
