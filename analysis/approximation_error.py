@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
-from memreg import figures, options, terminal
-from memreg.analyses.approximation import approximation_error, log_approximation_error
-from memreg.analyses.subpopulations import subpopulations
+from memreg import options
 from memreg.errors import MemregError
+from memreg.questions.approximation_error import approximation_error, log_approximation_error
+from memreg.questions.subpopulations import subpopulations
 from memreg.registry import Registry, Store
 from memreg.registry.store import ended
+from memreg.show import figures, terminal
 
 
 @click.command(name="approximation_error")

@@ -3,11 +3,12 @@ alone."""
 
 import click
 
-from memreg import options, terminal
-from memreg.analyses.conclusions import in_words
-from memreg.analyses.correlation import HEADLINES, correlate, log_correlation
+from memreg import options
+from memreg.questions.correlation import HEADLINES, correlate, log_correlation
 from memreg.registry import Registry, Store
 from memreg.registry.store import ended
+from memreg.show import terminal
+from memreg.show.conclusions import in_words
 
 
 @click.command()

@@ -2,10 +2,11 @@
 
 import click
 
-from memreg import options, terminal
-from memreg.analyses.influence import THRESHOLD, influences, log_influence
+from memreg import options
+from memreg.questions.influence import THRESHOLD, influences, log_influence
 from memreg.registry import Registry, Store
 from memreg.registry.store import ended
+from memreg.show import terminal
 
 
 @click.command()

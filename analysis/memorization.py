@@ -2,12 +2,13 @@
 
 import click
 
-from memreg import options, terminal
-from memreg.analyses.better_scores import scores_by
-from memreg.analyses.memorization import log_memorization, rescore, with_scores
+from memreg import options
+from memreg.questions.memorization import log_memorization, rescore, with_scores
 from memreg.registry import Registry, Store
 from memreg.registry.reader import scores_name
 from memreg.registry.store import ended
+from memreg.scoring.better_scores import scores_by
+from memreg.show import terminal
 
 
 @click.command()

@@ -100,9 +100,9 @@ def write(directory: Path, members: int, n_train: int) -> dict[str, float]:
 
 def scores(directory: Path, members: int, n_train: int) -> dict[str, float]:
     """Seconds of reading alone and of reading and scoring: the better of three each."""
-    from memreg.analyses.memorization import score_table
-    from memreg.analyses.tallies import COLUMNS, tally_shards
+    from memreg.questions.memorization import score_table
     from memreg.registry.shards import read_shard
+    from memreg.scoring.tallies import COLUMNS, tally_shards
 
     labels = np.load(directory / "labels.npy").astype(np.int64)
 

@@ -42,8 +42,8 @@ def memreg_cell(members: int, epochs: int, augment: int) -> None:
     """The cell, by memreg, in this process."""
     from memreg.engines import Resources, engine
     from memreg.grid import parse_grid
-    from memreg.study import Where, run_study
-    from memreg.terminal import Reporter
+    from memreg.show.terminal import Reporter
+    from memreg.studies.study import Where, run_study
 
     grid = parse_grid(
         {
@@ -75,8 +75,8 @@ def grid_share(name: str, members: int | None) -> tuple[float, float]:
     from memreg.grid import load_grid
     from memreg.registry import CellWriter, RunWriter, Store
     from memreg.registry.artifacts import Artifacts
-    from memreg.study import Where, run_study
-    from memreg.terminal import Reporter
+    from memreg.show.terminal import Reporter
+    from memreg.studies.study import Where, run_study
 
     spent, depth = 0.0, 0
 

@@ -16,7 +16,6 @@ import time
 import numpy as np
 
 from memreg import Registry
-from memreg.analyses.tallies import COLUMNS, tally_shards
 from memreg.estimators import mixture
 from memreg.estimators.bootstrap import covariance, replicates
 from memreg.estimators.correlation import pearson
@@ -24,6 +23,7 @@ from memreg.estimators.counts import Counts, Tally
 from memreg.estimators.scores import THRESHOLDS, counted_fraction
 from memreg.estimators.summary import fraction_key, summarise
 from memreg.registry.reader import labels
+from memreg.scoring.tallies import COLUMNS, tally_shards
 
 AT = np.array([0.05, 0.25, 0.5, 0.75])
 ALL = np.array(THRESHOLDS)

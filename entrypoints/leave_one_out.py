@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from memreg import options
-from memreg.leave_one_out import Request
 from memreg.programs import leave_one_out_and_show
+from memreg.questions.leave_one_out import Request
 from memreg.recipe import Recipe
 
 

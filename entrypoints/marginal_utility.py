@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from memreg import options
-from memreg.marginal_utility import Request
 from memreg.programs import marginal_utility_and_show
+from memreg.questions.marginal_utility import Request
 
 
 @click.command(name="marginal_utility")

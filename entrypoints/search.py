@@ -7,7 +7,7 @@ import click
 
 from memreg import options
 from memreg.programs import search_and_show
-from memreg.search_study import request
+from memreg.questions.search import request
 
 ASKED = ("dataset", "mode", "targets", "low", "high", "tolerance", "members", "trials", "space", "noise")
 ASKED += ("budget", "storage")

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from memreg import options, terminal
+from memreg import options
+from memreg.show import terminal
 
 
 @click.group()
@@ -112,7 +113,7 @@ def plan(
     """What a grid will cost: members, images, storage, and time after a few steps of each model."""
     from memreg.engines import Resources
     from memreg.grid import load_grid
-    from memreg.plan import plan_grid
+    from memreg.studies.plan import plan_grid
 
     resources = Resources(
         values["workers"] or 0,
@@ -129,9 +130,9 @@ def plan(
 @options.TRACKING
 def report(study: str, data_dir: Path | None, tracking_uri: str | None) -> None:
     """Make the page of STUDY again, report.html of its run, with the analyses since made of its cells."""
-    from memreg.analyses.subpopulations import same_data
+    from memreg.questions.subpopulations import same_data
     from memreg.registry import Registry, Store
-    from memreg.report import write_report
+    from memreg.show.report import write_report
 
     registry = Registry(tracking_uri)
     run = Store(tracking_uri).run(registry.study_run(study).info.run_id)

@@ -11,11 +11,12 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from memreg import interruption, plain_text
+from memreg import interruption
 from memreg.careful_yaml import load
 from memreg.errors import MemregError
 from memreg.grid import DESIGN_KEYS
 from memreg.recipe import Recipe
+from memreg.show import plain_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 

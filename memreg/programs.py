@@ -5,18 +5,19 @@ from typing import Any
 
 from mlflow import get_tracking_uri
 
-from memreg import marginal_utility, terminal
-from memreg.analyses.conclusions import in_words
-from memreg.analyses.neighbours import neighbours_of
 from memreg.data.name import canonical, parse
 from memreg.engines import Resources, engine
 from memreg.errors import MemregError
 from memreg.grid import Grid
-from memreg.leave_one_out import Request, run_leave_one_out
+from memreg.questions import marginal_utility
+from memreg.questions.leave_one_out import Request, run_leave_one_out
+from memreg.questions.search import Request as SearchRequest
+from memreg.questions.search import run_search
 from memreg.registry import Registry
-from memreg.search_study import Request as SearchRequest
-from memreg.search_study import run_search
-from memreg.study import Outcome, Where, run_study
+from memreg.scoring.neighbours import neighbours_of
+from memreg.show import terminal
+from memreg.show.conclusions import in_words
+from memreg.studies.study import Outcome, Where, run_study
 
 
 def train_and_show(grid: Grid, study: str | None, values: dict[str, Any]) -> Outcome:

@@ -16,7 +16,7 @@ from studies import PLANTED, PLANTED_RECIPE, program, run, tiny, uri
 from memreg.cli import memreg
 from memreg.data.cache import locked
 from memreg.registry import Registry
-from memreg.study import Outcome
+from memreg.studies.study import Outcome
 
 settings.register_profile("memreg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("memreg")

@@ -13,8 +13,8 @@ from memreg.engines import Engine, Resources, engine
 from memreg.grid import Grid, parse_grid
 from memreg.prediction import Predictions
 from memreg.registry.shards import COLUMNS
-from memreg.study import Outcome, Where, run_study
-from memreg.terminal import Reporter
+from memreg.show.terminal import Reporter
+from memreg.studies.study import Outcome, Where, run_study
 
 TINY = {
     "name": "tiny",

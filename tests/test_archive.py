@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from studies import run, same_bits, tiny, uri
 
-from memreg.analyses.correlation import correlate
 from memreg.errors import MemregError
 from memreg.exchange.archive import export_study, opened
+from memreg.questions.correlation import correlate
 from memreg.registry import Registry
 
 

@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from memreg import figures
-from memreg.analyses.conclusions import in_words
-from memreg.analyses.correlation import CORRELATED, log_correlation, of_measured
-from memreg.analyses.measured import KEYS, Measured
 from memreg.estimators.attenuation import disattenuated
 from memreg.estimators.bootstrap import covariance
 from memreg.estimators.correlation import pearson
 from memreg.estimators.identity import identity
 from memreg.estimators.trajectories import moves, shapes, shares, trajectories
+from memreg.questions.correlation import CORRELATED, log_correlation, of_measured
+from memreg.scoring.measured import KEYS, Measured
+from memreg.show import figures
+from memreg.show.conclusions import in_words
 
 TIMES = 300  # simulated grids: a coverage of 95 % is then known to +-1.3 points
 COVERED = pytest.approx(0.95, abs=0.035)

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from studies import same_bits, tiny, uri
 
-from memreg import cell_training
 from memreg.engines import Resources
 from memreg.engines.worker import run_job
 from memreg.registry import Registry, artifacts, leases
 from memreg.registry.connection import connect
-from memreg.study import Where, run_study
-from memreg.terminal import Reporter
+from memreg.show.terminal import Reporter
+from memreg.studies import cell_training
+from memreg.studies.study import Where, run_study
 
 WRITES = ("create_experiment", "create_run", "update_run", "set_terminated")
 WRITES += ("log_batch", "log_inputs", "set_tag", "delete_tag")

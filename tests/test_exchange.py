@@ -13,8 +13,6 @@ import pytest
 from parts import needs
 from studies import bad_input, uri
 
-from memreg.analyses.better_scores import gaussian_scores, peer_scores, shrunk_scores
-from memreg.analyses.correlation import correlate
 from memreg.cell import Cell
 from memreg.cli import memreg
 from memreg.design import Imported
@@ -23,10 +21,12 @@ from memreg.exchange.incoming import SHARD, bring_in, from_outside
 from memreg.exchange.layouts import read
 from memreg.exchange.outgoing import CHUNK
 from memreg.grid import plan_cell
-from memreg.leave_one_out import Request, plan
+from memreg.questions.correlation import correlate
+from memreg.questions.leave_one_out import Request, plan
 from memreg.recipe import Recipe
 from memreg.registry import Registry
 from memreg.registry.reader import labels
+from memreg.scoring.better_scores import gaussian_scores, peer_scores, shrunk_scores
 
 SCORES = ["score", "standard_error", "low", "high", "included_count", "excluded_count"]
 

@@ -13,7 +13,7 @@ from studies import TINY, run, tiny, uri
 
 from memreg import interruption
 from memreg.registry import CellWriter, Store
-from memreg.terminal import Reporter
+from memreg.show.terminal import Reporter
 
 
 @pytest.fixture

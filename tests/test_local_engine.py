@@ -8,7 +8,7 @@ import pytest
 from studies import run, tiny
 
 from memreg.engines import Job, Resources, engine
-from memreg.resolved import resolve
+from memreg.studies.resolved import resolve
 
 
 def workers():

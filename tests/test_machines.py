@@ -9,11 +9,11 @@ import time
 import pytest
 from studies import tiny
 
-from memreg import terminal
 from memreg.engines import Job, Resources, engine
 from memreg.errors import MemregError
 from memreg.registry.connection import connect
-from memreg.resolved import resolve
+from memreg.show import terminal
+from memreg.studies.resolved import resolve
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):

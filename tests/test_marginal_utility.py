@@ -12,8 +12,8 @@ from statsmodels.stats.multitest import multipletests
 from studies import refused, uri
 
 from entrypoints.marginal_utility import utility
-from memreg.analyses.marginal_utility import MarginalUtility, affected
 from memreg.registry import Registry
+from memreg.scoring.marginal_utility import MarginalUtility, affected
 
 SOME = ("--members", "6", "--neighbours", "groups", "--workers", "2")
 
@@ -108,7 +108,7 @@ def test_sub_populations_are_those_of_pairs_that_can_be_told_from_chance(monkeyp
     p = np.full((2000, 400), 0.5)
     p[:, ::10] += 0.3 * (included - 0.7)
     members = SimpleNamespace(included=included, correct_test=rng.random(p.shape) < p)
-    monkeypatch.setattr("memreg.analyses.marginal_utility.read_members", lambda *_: members)
+    monkeypatch.setattr("memreg.scoring.marginal_utility.read_members", lambda *_: members)
     examples = pd.DataFrame({"split": ["train"] * n + ["test"] * 400})
     registry = SimpleNamespace(examples=lambda cell: examples)
     found = affected(registry, "cell", {0.5: np.arange(n) < 7})

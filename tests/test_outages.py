@@ -18,14 +18,15 @@ from studies import TINY, uri
 
 from entrypoints.corr_grid import corr_grid
 from entrypoints.search import search
-from memreg import cell_training, options
 from memreg import cli as memreg_cli
+from memreg import options
 from memreg.errors import OutageError
 from memreg.files import write_atomically
 from memreg.registry import connection
 from memreg.registry.connection import outage
 from memreg.search.storage import open_storage, storage_url
-from memreg.terminal import Reporter
+from memreg.show.terminal import Reporter
+from memreg.studies import cell_training
 
 COMMANDS = {
     "entrypoints.corr_grid": ["--grid", "smoke"],

@@ -18,7 +18,7 @@ from memreg import options
 from memreg.engines import Job, Resources, engine
 from memreg.errors import MemregError
 from memreg.registry import Registry
-from memreg.resolved import resolve
+from memreg.studies.resolved import resolve
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
 

@@ -18,8 +18,8 @@ from entrypoints.train import train
 from memreg.cli import memreg
 from memreg.registry import Registry
 from memreg.registry.provenance import project_command
-from memreg.report import report
-from memreg.report.cells import EDGES, ROOM, histogram, png
+from memreg.show.report import report
+from memreg.show.report.cells import EDGES, ROOM, histogram, png
 
 
 class Page(HTMLParser):
@@ -126,7 +126,7 @@ def test_a_study_of_networks_that_left_nothing_out_has_its_page_too(tmp_path, mo
 
 
 def test_images_end_where_the_page_is_full(done, monkeypatch):
-    monkeypatch.setattr("memreg.report.cells.ROOM", 2000)
+    monkeypatch.setattr("memreg.show.report.cells.ROOM", 2000)
     from memreg.data import load
 
     text = report(Registry(uri(done[0])), "tiny", lambda cell: load(cell.dataset))

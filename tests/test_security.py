@@ -22,18 +22,18 @@ from analysis.approximation_error import approximation
 from entrypoints.leave_one_out import leave_one_out
 from entrypoints.marginal_utility import utility
 from memreg import options
-from memreg.analyses.subpopulations import same_data
 from memreg.cell import Cell
 from memreg.data import load, load_stored
 from memreg.design import Subsets
 from memreg.errors import MemregError
 from memreg.grid import check_name, parse_grid
+from memreg.questions.subpopulations import same_data
 from memreg.recipe import Recipe
 from memreg.registry import Registry, Store
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.leases import Leases
 from memreg.registry.shards import read_shard
-from memreg.resolved import resolve_like
+from memreg.studies.resolved import resolve_like
 
 ROOT = Path(__file__).parent.parent
 UNPICKLERS = {

@@ -18,7 +18,7 @@ from playwright import sync_api
 from servers import free_port, wait_for
 from studies import uri
 
-from memreg import terminal
+from memreg.show import terminal
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",

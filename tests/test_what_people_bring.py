@@ -18,7 +18,6 @@ import pandas as pd
 import pytest
 from brought import BOTH, MASK, RIGHT, datamodels, folder, image, lira, npz, png, privacy_meter, runs, table
 
-from memreg import plain_text, terminal
 from memreg.data import load
 from memreg.engines.local import _died
 from memreg.errors import MemregError
@@ -26,6 +25,7 @@ from memreg.exchange.layouts import read
 from memreg.grid import load_grid
 from memreg.registry.connection import connect
 from memreg.registry.location import Place, gone, place
+from memreg.show import plain_text, terminal
 
 
 class Row(NamedTuple):

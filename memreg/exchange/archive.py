@@ -25,9 +25,9 @@ from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.exchange.incoming import Incoming
 from memreg.files import write_atomically
-from memreg.record import SERIES
 from memreg.registry import Registry
 from memreg.registry.shards import read_shard
+from memreg.studies.record import SERIES
 
 VERSION = 1
 MANIFEST = "manifest.json"

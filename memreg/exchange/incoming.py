@@ -11,21 +11,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from memreg.analyses.conclusions import in_words
-from memreg.analyses.subpopulations import same_data
 from memreg.cell import Cell
 from memreg.design import Imported
 from memreg.errors import MemregError, TakenError
 from memreg.exchange.outside import Outside
 from memreg.grid import check_dataset, check_name, first_error
+from memreg.questions.subpopulations import same_data
 from memreg.recipe import Recipe
-from memreg.record import conclude, describe, finish
 from memreg.registry import CellWriter, Registry, Store
 from memreg.registry.leases import Leases, end_status
 from memreg.registry.reader import labels
 from memreg.registry.shards import members_of
 from memreg.registry.store import ended
-from memreg.report import write_report
+from memreg.show.conclusions import in_words
+from memreg.show.report import write_report
+from memreg.studies.record import conclude, describe, finish
 
 SHARD = 100  # members of one
 

@@ -38,7 +38,8 @@ import sys
 print("running", flush=True)
 sys.argv = ["-m", "--grid", "tiny.yaml", "--workers", "2"]
 import entrypoints
-from memreg import cell_training, options
+from memreg import options
+from memreg.studies import cell_training
 cell_training.FLUSH_MEMBERS = 3  # a shard for every three members, so that there is much to lose
 from entrypoints.corr_grid import corr_grid
 options.run(corr_grid)

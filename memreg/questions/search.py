@@ -1,0 +1,291 @@
+"""A search as a study: its trials are cells, trained member by member, and kept like any others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import optuna
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from optuna.storages import RDBStorage
+
+from memreg import models
+from memreg.data import Dataset, load
+from memreg.errors import MemregError
+from memreg.grid import Grid, check_name
+from memreg.questions.correlation import Correlation
+from memreg.registry.connection import connect, masked, outage, outages
+from memreg.search import fill, optimize
+from memreg.search.space import Point, Space, load_space
+from memreg.search.storage import LOCAL, exclusively, open_storage, storage_url
+from memreg.search.targets import Targets
+from memreg.search.trials import Goal, Grow, Told, search, told
+from memreg.show.conclusions import in_words
+from memreg.show.terminal import TrialReporter
+from memreg.studies.record import conclude
+from memreg.studies.resolved import Resolved, resolve
+from memreg.studies.study import Study, Where, open_study
+
+SMALL = 32  # pixels: images with a shorter side are searched in the space `small`, others in `paper`
+ASKED = "memreg"  # the attribute of an Optuna study that says what it searches
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of `-e search`."""
+
+    dataset: str
+    targets: Targets | None
+    """None to look for the best test accuracy instead."""
+    members: int = 40
+    """Of a cell that is not stopped early."""
+    trials: int = 100
+    """At most."""
+    space: str | None = None
+    """A shipped space or a file; by default the shipped one for images of this size."""
+    noise: float = 0.0
+    """Share of the training labels that may be wrong."""
+    budget: int | None = None
+    """Parameters that a model may have."""
+    storage: str | None = None
+    """URL of Optuna's storage; by default beside the tracking database."""
+
+
+def request(
+    dataset: str,
+    mode: str = "fill",
+    targets: int | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    tolerance: float | None = None,
+    **more: Any,
+) -> Request:
+    """A request from its parameters; `more` as the fields of `Request`."""
+    range_ = {"targets": targets, "low": low, "high": high, "tolerance": tolerance}
+    if mode == "optimize":
+        if given := [key for key, value in range_.items() if value is not None]:
+            raise MemregError(f"{given[0]} is for mode=fill: mode=optimize looks for the best test accuracy")
+        return Request(dataset, None, **more)
+    if mode != "fill":
+        raise MemregError(f"unknown mode '{mode}': one of fill, optimize")
+    if low is None or high is None:
+        raise MemregError("which test accuracies? Give low and high, as low=0.8 high=0.97")
+    return Request(dataset, Targets.spaced(targets or 19, low, high, tolerance or 0.01), **more)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `-e search` answers."""
+
+    run_id: str
+    experiment_id: str
+    cells: pd.DataFrame
+    """As cells.parquet: those that fill targets, in their order; of a search for the best, all that were
+    not stopped early, the best first."""
+    progress: fill.Progress | None
+    """None in a search for the best."""
+    trials: list[Told]
+    correlation: Correlation | None
+    storage: str
+    """URL of Optuna's, without credentials."""
+
+    @property
+    def targets(self) -> list[dict[str, Any]]:
+        """A row per target: `target`, and where it is filled the `trial`, the `recipe` chosen from the space,
+        and the columns of `cells`."""
+        progress = self.progress or fill.Progress({}, [])
+        rows: list[dict[str, Any]] = [{"target": target} for target in progress.open]
+        for (target, trial), (_, cell) in zip(progress.filled.items(), self.cells.iterrows(), strict=True):
+            rows.append({"target": target, "trial": trial.number, "recipe": recipe(trial), **cell})
+        return sorted(rows, key=lambda row: row["target"])
+
+    def in_words(self) -> str:
+        failed = sum(t.estimate is None for t in self.trials)
+        early = sum(not t.whole for t in self.trials) - failed
+        used = f"{len(self.trials)} trials, {early} of them stopped early, {failed} failed"
+        if self.progress is None:
+            if self.cells.empty:
+                return f"No cell has all its members yet: {used}."
+            best = self.cells.iloc[0]
+            return (
+                f"Best of {used}: {best['model']} with {best['parameters']:,.0f} parameters, test accuracy "
+                f"{best['test_accuracy']:.2%} from {best['members']:.0f} members. Cell {best['cell'][:12]}."
+            )
+        filled, open_ = len(self.progress.filled), [f"{100 * t:g} %" for t in self.progress.open]
+        text = f"{filled} of {filled + len(open_)} targets filled: {used}."
+        if open_:
+            text += f" Open: {', '.join(open_)}; more trials, another space or a wider tolerance may help."
+        return text
+
+
+def run_search(
+    request: Request,
+    study: str,
+    where: Where,
+    reporter: TrialReporter,
+) -> Found:
+    """Search until all targets are filled, or there were enough trials; go on where an earlier run stopped.
+
+    Raises `MemregError` before anything is written if the input is at fault.
+    """
+    check_name(study, "study")
+    opened = cache(partial(load, data_dir=where.data_dir, verify=True))
+    dataset = opened(request.dataset)
+    space, sizes = _space(request, dataset)
+
+    def resolved(point: Point) -> Resolved:
+        planned = [space.plan(point, request.dataset, 1)]
+        return resolve(planned, where.data_dir, lambda name, _: opened(name))[0]
+
+    resolved(space.middle())
+    connect(where.tracking_uri, create=True)
+    storage = open_storage(request.storage or storage_url(where.tracking_uri))
+    if storage.url == LOCAL and request.storage is None:
+        reporter.warn(
+            f"the trials are in {LOCAL}, for want of a place beside the tracking URI: go on from this "
+            "directory, or say storage=URL"
+        )
+    with exclusively(storage):
+        trials = _open_trials(storage, study, request, dataset, space)
+    targets = request.targets
+    goal: Goal = fill.Fill(trials, space, sizes, targets) if targets else optimize.Optimize(trials)
+    grid = Grid("search", f"Cells on {dataset.name} that a search has chosen.", ())
+    with open_study(grid, [], study, where, reporter) as kept:
+        _adopt(kept, told(trials), targets)
+
+        @outages()
+        def train(trial: optuna.Trial, point: Point) -> Grow:
+            item = resolved(point)
+            kept.add(item)
+            writer = kept.writer(item.cell)
+            for key, value in (("cell", item.cell.hash), ("run_id", writer.run_id)):
+                trial.set_user_attr(key, value)
+            writer.log(tags={"memreg.trial": str(trial.number)})
+
+            @outages()
+            def grow(members: int) -> Mapping[int, float]:
+                kept.grow(item.cell, range(members))
+                kept.train(item.cell)
+                return kept.accuracies(item.cell)
+
+            return grow
+
+        def report(trial: Told) -> None:
+            reporter.trial(_line(trial, fill.progress(told(trials), targets) if targets else None))
+
+        alone = partial(exclusively, storage)
+        search(trials, space, goal, train, request.members, request.trials, report, alone)
+        finished = told(trials)  # read once: other drivers may go on
+        _adopt(kept, finished, targets)
+        table = _cells(kept, finished, targets)
+        found = Found(
+            kept.run.run_id,
+            kept.run.experiment_id,
+            table,
+            fill.progress(finished, targets) if targets else None,
+            finished,
+            conclude(kept.run, kept.registry, table),
+            masked(storage.url),
+        )
+        words = [f"## Study {study}", grid.description, found.in_words()]
+        words += [in_words(found.correlation)] if found.correlation else []
+        kept.run.log(note="\n\n".join(words))
+    return found
+
+
+def _space(request: Request, dataset: Dataset) -> tuple[Space, dict[str, int]]:
+    """The space, with the models that the budget allows, and the parameters of each."""
+    name = request.space or ("small" if min(dataset.image_shape[1:]) < SMALL else "paper")
+    space = load_space(name, request.noise)
+    sizes = {
+        model: models.parameters(models.build(model, dataset.image_shape, dataset.classes))
+        for model in space.models
+    }
+    if request.budget is not None:
+        allowed = [model for model, size in sizes.items() if size <= request.budget]
+        if not allowed:
+            least = min(sizes, key=lambda model: sizes[model])
+            raise MemregError(
+                f"budget={request.budget}: no model of the space is that small; {least} has "
+                f"{sizes[least]:,} parameters"
+            )
+        space = space.only(allowed)
+    return space, sizes
+
+
+def _open_trials(
+    storage: RDBStorage, name: str, request: Request, dataset: Dataset, space: Space
+) -> optuna.Study:
+    """Optuna's study of this name, found or created."""
+    filling = request.targets is not None
+    asked = {
+        "mode": "fill" if filling else "optimize",
+        "dataset": dataset.fingerprint,
+        "space": space.description(),
+        "members": request.members,
+    }
+    study = optuna.create_study(
+        storage=storage,
+        sampler=fill.sampler() if filling else optimize.sampler(),
+        pruner=optuna.pruners.NopPruner() if filling else optimize.pruner(),
+        study_name=name,
+        direction="minimize" if filling else "maximize",
+        load_if_exists=True,
+    )
+    if ASKED not in study.user_attrs and not study.get_trials(deepcopy=False):
+        study.set_user_attr(ASKED, asked)
+    known = study.user_attrs.get(ASKED, {})
+    if other := [key for key, value in asked.items() if known.get(key) != value]:
+        raise MemregError(
+            f"study '{name}' in {masked(storage.url)} is a search with another {' and '.join(other)}: give "
+            "this one another name"
+        )
+    return study
+
+
+def _adopt(kept: Study, finished: Sequence[Told], targets: Targets | None) -> None:
+    """All trials' cells hang under the newest run of their study, and say which target they fill."""
+    filled = fill.progress(finished, targets).filled if targets else {}
+    fills = {trial.number: f"{target:g}" for target, trial in filled.items()}
+    for trial in finished:
+        if "run_id" in trial.notes:
+            try:
+                writer = kept.adopt(trial.notes["run_id"])
+            except MlflowException as error:
+                if outage(error):
+                    raise
+                raise MemregError(
+                    f"study '{kept.name}': the run of trial {trial.number} is not in this registry: search "
+                    "under another name"
+                ) from error
+            writer.log(tags={"memreg.target": fills.get(trial.number, "none")} if targets else {})
+
+
+def _line(trial: Told, progress: fill.Progress | None) -> str:
+    """What a person reads of a trial that has ended."""
+    head = f"trial {trial.number}: {recipe(trial)}"
+    if trial.estimate is None:
+        return f"{head}: failed, {trial.notes.get('error')}"
+    text = f"{head}: test accuracy {trial.estimate.accuracy:.1%} from {trial.estimate.members} members"
+    if progress is None:
+        return text + ("" if trial.whole else ", stopped early")
+    fills = [target for target, filler in progress.filled.items() if filler.number == trial.number]
+    count = f"[{len(progress.filled)}/{len(progress.filled) + len(progress.open)}]"
+    return f"{count} {text}" + "".join(f", fills {target:.1%}" for target in fills)
+
+
+def recipe(trial: Told) -> str:
+    """What was chosen from the space, in a line."""
+    values = ((key, f"{v:.3g}" if isinstance(v, float) else str(v)) for key, v in trial.point.items())
+    return ", ".join(value if key == "model" else f"{key} {value}" for key, value in values)
+
+
+def _cells(kept: Study, finished: Sequence[Told], targets: Targets | None) -> pd.DataFrame:
+    """As `Found.cells`."""
+    if targets:
+        chosen = list(fill.progress(finished, targets).filled.values())
+    else:
+        chosen = [trial for trial in finished if trial.whole]
+    table = kept.registry.rows(dict.fromkeys(trial.notes["run_id"] for trial in chosen))
+    return table if targets or table.empty else table.sort_values("test_accuracy", ascending=False)

@@ -1,5 +1,0 @@
-"""A study on one page that needs no network: report.html."""
-
-from memreg.report.page import report, write_report
-
-__all__ = ["report", "write_report"]

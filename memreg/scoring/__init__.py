@@ -1,0 +1,1 @@
+"""What several questions compute of stored cells."""

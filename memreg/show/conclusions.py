@@ -1,0 +1,241 @@
+"""What a correlation says, written from its numbers, in Markdown."""
+
+from memreg.estimators.correlation import FEWEST_CLUSTERS, FEWEST_RANKED, FEWEST_RESAMPLED, Pearson
+from memreg.estimators.identity import Identity
+from memreg.estimators.trajectories import MOVE, SHAPES, Trajectories
+from memreg.questions.correlation import Correlation
+
+
+def in_words(result: Correlation) -> str:
+    """A paragraph each on r, data sets, identity and trajectories, and a warning where there is cause."""
+    parts = [
+        _headline(result),
+        _pooled(result),
+        _datasets(result),
+        _warning(result),
+        _identity(result),
+        _trajectories(result),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def named(statistic: str) -> str:
+    """A statistic within a sentence."""
+    name, _, threshold = statistic.partition("/")
+    if name == "memorized_fraction":
+        return f"memorized fraction (true score >= {threshold})"
+    if name == "counted_fraction":
+        return f"share of noisy scores >= {threshold}"
+    return {"mean_score": "mean score", "gap": "included minus excluded accuracy"}[name]
+
+
+def _headline(result: Correlation) -> str:
+    """Within data sets, where there are several with several cells: pooled, r tells data sets apart too."""
+    name, within = named(result.statistic).capitalize(), result.fixed_effects
+    if not within:
+        return f"**Correlation.** {name} with test accuracy {_over_all(result)}"
+    r = within[result.statistic]
+    text = (
+        f"**Correlation.** {name} with test accuracy within data sets (fixed effects), n = {r.n}: {_all(r)}."
+    )
+    if result.statistic != "mean_score":
+        text += f" Mean score: {_r(within['mean_score'])}."
+    return text
+
+
+def _pooled(result: Correlation) -> str:
+    if not result.fixed_effects:
+        return ""
+    sets, r = result.cells["dataset"].nunique(), result.pooled[result.statistic]
+    drawn = (
+        f"with data sets drawn anew r has {_interval(r.cluster_low, r.cluster_high)}"
+        if _known(r.cluster_low)
+        else f"an interval for other data sets takes {FEWEST_CLUSTERS} of them"
+    )
+    return (
+        f"**Pooled**, where r also tells data sets apart, {_over_all(result)} Pooled intervals, here and "
+        f"below, are for other cells of these {sets} data sets; {drawn}."
+    )
+
+
+def _over_all(result: Correlation) -> str:
+    r, score = result.pooled[result.statistic], result.pooled["mean_score"]
+    members = result.cells["members"]
+    text = f"over {r.n} cells of {_span(members.min(), members.max())} members: {_all(r)}."
+    if result.statistic != "mean_score":
+        text += f" Mean score: {_r(score)}."
+    if _known(score.corrected):
+        text += (
+            f" Without the noise of finite members the mean score's r would be {score.corrected:.3f} "
+            f"{_interval(score.corrected_low, score.corrected_high)}."
+        )
+    return text
+
+
+def _datasets(result: Correlation) -> str:
+    if not result.fixed_effects:
+        return ""
+    key = result.statistic
+    within = [f"{name} {_listed(rs[key])}" for name, rs in result.within.items()]
+    without = [f"{name} {_with(rs[key])}" for name, rs in result.without.items()]
+    families = [f"{name} {_listed(rs[key])}" for name, rs in result.families.items()]
+    text = f"**Data sets.** Within each: {'; '.join(within) or 'none has 3 cells'}."
+    if without:
+        text += f" Pooled, leaving one out: {'; '.join(without)}."
+    if families:
+        text += f" Pooled, within each model family: {'; '.join(families)}."
+    return text
+
+
+def _warning(result: Correlation) -> str:
+    """The trap of pooling: what the data set drives on both axes is not what goes on within one."""
+    key = result.statistic
+    if not result.fixed_effects:
+        return ""
+    pooled, within = result.pooled[key], result.fixed_effects[key]
+    if key in result.pooled_only:
+        text = f"The pooled r = {pooled.r:.3f} has the other sign within data sets ({_with(within)})"
+    elif _clear(pooled) and not _clear(within):
+        text = f"The pooled r = {pooled.r:.3f} is not shown within data sets ({_with(within)})"
+    else:
+        text = ""
+    if text and not _known(within.r):
+        text = (
+            f"That the pooled r = {pooled.r:.3f} does more than tell data sets apart is not shown: within "
+            f"them there is {_with(within)}."
+        )
+    elif text:
+        text += ": it tells data sets apart, and says nothing of networks on the same data."
+    others = [name for name in result.pooled_only if name != key]
+    if others:
+        fractions = [name.partition("/")[2] for name in others if name.startswith("memorized_fraction/")]
+        texts = [named(name) for name in others if "/" not in name]
+        if fractions:
+            span = f"{min(fractions)} to {max(fractions)}"
+            texts.append(f"the memorized fraction at {len(fractions)} thresholds ({span})")
+        if texts:
+            text += f" Pooled and within data sets, signs differ for {', '.join(texts)}."
+    return f"**Warning: pooled only.** {text.strip()}" if text else ""
+
+
+def _identity(result: Correlation) -> str:
+    key = result.statistic
+    name, what, own = named(key), result.identities[key], result.identities["mean_score"]
+    given, gap = result.given_included, result.pooled["gap"]
+    score = "" if key == "mean_score" else f", the mean score {_with(given['mean_score'])}"
+    return (
+        "**Identity.** With equal counts the mean score is included minus excluded accuracy, and excluded "
+        "accuracy is nearly test accuracy. Included minus test accuracy, for which no example need be left "
+        f"out, has {_r(what.arithmetic, interval=False)} with test accuracy by itself. "
+        f"{_share(name, what, own)} What that leaves has {_r(what.remainder)} with test accuracy; included "
+        f"minus excluded accuracy has {_r(gap)}. With included accuracy held fixed, the mean score is a "
+        "constant less excluded accuracy, which is nearly minus test accuracy: r nearly -1 is arithmetic "
+        f"there, and says nothing of memorization. The {name} has {_with(given[key])}{score}."
+    )
+
+
+def _share(name: str, what: Identity, own: Identity) -> str:
+    """How much of a statistic is arithmetic, if it is; own: the mean score's, whose slope is 1."""
+    if what.explained != what.explained:
+        return f"The {name} is the same in all cells."
+    if not own.explained > 0:
+        return (
+            "It is further from the mean score than the mean score is from its own mean over cells "
+            f"(explained: {own.explained:.1%}): excluded accuracy is not near enough to test accuracy here, "
+            f"and nothing of the {name} is shown to follow without a score."
+        )
+    line = f"A line in it explains {what.explained:.1%} of how the {name} varies over all cells"
+    if what is own:
+        return f"It explains {what.explained:.1%} of how the {name} varies over all cells: {_follows(what)}"
+    expected = "1" if what.steepest == 1 else f"1 to {what.steepest:.3g}"
+    sloped = f"{line}, with a slope of {what.slope:.2f} where arithmetic has {expected}"
+    if not what.arithmetic_slope:
+        wrong = "the other direction" if what.slope < 0 else "another rate"
+        return f"{sloped}: {wrong}, so that none of it is shown to follow without a score."
+    return f"{sloped} (of the mean score {own.explained:.1%}, by itself): {_follows(what)}"
+
+
+def _follows(what: Identity) -> str:
+    bounds = ((0.9, "nearly all"), (0.5, "more than half"), (-1e9, "less than half"))
+    share = next(text for bound, text in bounds if not what.explained < bound)
+    return f"{share} of it follows without a score."
+
+
+def _trajectories(result: Correlation) -> str:
+    lines = [f"{name}, {_moving(moving)}" for name, moving in result.trajectories.items()]
+    if not lines:
+        return ""
+    return (
+        "**Trajectories.** Scores of single examples along test accuracy, false discoveries held to 5 %, "
+        f"intervals for movements of {MOVE} and more, shown or not: {' '.join(lines)}"
+    )
+
+
+def _moving(moving: Trajectories) -> str:
+    s, ratio = moving.shares, moving.between_over_noise
+    found = [
+        f"{s.share[i]:.1%} {shape} {_interval(s.low[i], s.high[i], '.1%')}" for i, shape in enumerate(SHAPES)
+    ]
+    shown = f"{1 - s.share.sum():.1%} show no movement" if s.share.any() else "none shows a movement"
+    text = f"{s.examples:,} examples over {s.cells} cells: {', '.join(found)}; {shown}."
+    if _known(ratio):
+        members = "hardly more members" if ratio > 1 else "so would more members"
+        text += (
+            f" Between cells scores vary, besides, by {ratio:.1f} times the variance of members' noise: "
+            f"more cells would show more, {members}."
+        )
+    return text
+
+
+def _all(r: Pearson) -> str:
+    """r with every interval, rho, and what these take where there are too few cells."""
+    if not _known(r.r):
+        return _r(r)
+    text = f"Pearson {_r(r)} (Fisher)"
+    if _known(r.cell_low):
+        text += f", {_interval(r.cell_low, r.cell_high)} (cells resampled)"
+    if _known(r.member_low):
+        text += f", {_interval(r.member_low, r.member_high)} (same cells trained again)"
+    if _known(r.rho):
+        text += f"; Spearman's rho = {r.rho:.3f} {_interval(r.rho_low, r.rho_high)}"
+    needs = [
+        f"{what} {least + r.fixed}"
+        for what, least in (("resampling takes", FEWEST_RESAMPLED), ("Spearman's rho takes", FEWEST_RANKED))
+        if r.n - r.fixed < least
+    ]
+    return f"{text} ({', '.join(needs)} cells)" if needs else text
+
+
+def _r(r: Pearson, interval: bool = True) -> str:
+    if not _known(r.r):
+        return f"no r, {_missing(r)}"
+    return f"r = {_with(r) if interval else f'{r.r:.3f}'}"
+
+
+def _listed(r: Pearson) -> str:
+    return f"{_with(r)}, n = {r.n}" if _known(r.r) else _with(r)
+
+
+def _with(r: Pearson) -> str:
+    return f"{r.r:.3f} {_interval(r.low, r.high)}" if _known(r.r) else f"no r, {_missing(r)}"
+
+
+def _missing(r: Pearson) -> str:
+    few = r.n < r.needed
+    return f"which takes {r.needed} cells and has {r.n}" if few else "as one side is the same in all cells"
+
+
+def _interval(low: float, high: float, form: str = ".3f") -> str:
+    return f"[{low:{form}}, {high:{form}}]" if _known(low) and _known(high) else "[no interval]"
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
+
+
+def _clear(r: Pearson) -> bool:
+    return r.low > 0 or r.high < 0
+
+
+def _known(value: float) -> bool:
+    return value == value

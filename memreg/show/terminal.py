@@ -1,0 +1,270 @@
+"""What a person sees while a study runs: bars on a terminal, plain lines elsewhere."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from memreg.cell import Cell
+from memreg.registry.connection import masked
+from memreg.registry.view import ui_address
+
+FRACTION = "memorized_fraction/0.25"
+
+
+def console(stderr: bool = False) -> Console:
+    """Without colour, control characters or line breaking when the output is no terminal."""
+    probe = Console(stderr=stderr, emoji=False)
+    return probe if probe.is_terminal else Console(stderr=stderr, emoji=False, width=140, soft_wrap=True)
+
+
+EVERY = 50.0  # seconds between lines of progress where there is no terminal: at least one a minute
+
+
+class Reporter:
+    """Progress of a study, as a context manager around it."""
+
+    def __init__(self) -> None:
+        self._console = console()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._members: dict[str, tuple[int, int]] = {}
+        self._done: set[str] = set()
+        self._began = time.monotonic()
+        self._trained = 0
+        self._left: int | None = None
+        self._stop = threading.Event()
+        self._lines = threading.Thread(target=self._say_progress, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        if not self._console.is_terminal:
+            self._lines.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._progress.stop()
+
+    def _say_progress(self) -> None:
+        """A line at a time, also while no member ends."""
+        while not self._stop.wait(EVERY):
+            if self._members:
+                self._say(progress_line(self._trained, self._left, time.monotonic() - self._began))
+
+    def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
+        """(cell, members missing, members asked for) of each cell."""
+        missing = sum(m for _, m, _ in cells)
+        wanted = sum(w for _, _, w in cells)
+        self._members = {cell.hash: (w - m, w) for cell, m, w in cells}
+        self._done = {cell.hash for cell, m, _ in cells if m == 0}
+        self._trained, self._left, self._began = 0, missing, time.monotonic()
+        self._grid = self._progress.add_task("grid", total=wanted, completed=wanted - missing)
+        self._cell = self._progress.add_task("cell", total=None, visible=missing > 0)
+        self._say(
+            f"{len(cells)} cells, {wanted} members: {wanted - missing} already in the registry, "
+            f"{missing} to train"
+        )
+
+    def advance(self, cell: Cell) -> None:
+        """One more member of `cell` is trained."""
+        done, wanted = self._members[cell.hash]
+        self._members[cell.hash] = (done + 1, wanted)
+        self._trained += 1
+        self._left = None if self._left is None else self._left - 1
+        self._progress.advance(self._grid)
+        name = f"{cell.recipe.model} {cell.dataset}"
+        self._progress.update(self._cell, description=escape(name), completed=done + 1, total=wanted)
+
+    def finish(self, cell: Cell, metrics: Mapping[str, float]) -> None:
+        """All members of `cell` are in."""
+        self._done.add(cell.hash)
+        seconds = time.monotonic() - self._began
+        self._say(
+            f"[{len(self._done)}/{len(self._members)}] {cell.recipe.model} on {cell.dataset}: test accuracy "
+            f"{metrics['test_accuracy']:.1%}, memorized {_percent(metrics[FRACTION])}, "
+            f"{metrics['members']:.0f} members, {seconds:.0f} s"
+        )
+
+    def warn(self, text: str) -> None:
+        self._say(f"warning: {text}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)
+
+
+def progress_line(trained: int, left: int | None, seconds: float) -> str:
+    """Members trained, their rate and, where it is known how many are left, the time that they will take."""
+    rate = trained / seconds if seconds > 0 else 0.0
+    said = (
+        f"{trained} of {trained + left} members trained" if left is not None else f"{trained} members trained"
+    )
+    said += f", {60 * rate:.1f} a minute"
+    if left is None:
+        return said
+    if not rate:
+        return f"{said}, time left not known yet"
+    minutes = left / rate / 60
+    return (
+        f"{said}, about {minutes:.0f} min left"
+        if minutes < 120
+        else f"{said}, about {minutes / 60:.1f} h left"
+    )
+
+
+class TrialReporter(Reporter):
+    """Progress of a search: a line per trial."""
+
+    def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
+        """As `Reporter.start`, of one trial's cell, each time it gets more members."""
+        if not self._members:
+            self._grid = self._progress.add_task("members", total=None)
+            self._cell = self._progress.add_task("cell", total=None)
+        self._members = {cell.hash: (wanted - missing, wanted) for cell, missing, wanted in cells}
+
+    def finish(self, cell: Cell, metrics: Mapping[str, float]) -> None:
+        """Not said of each step of a trial."""
+
+    def trial(self, text: str) -> None:
+        """A trial has ended."""
+        self._say(text)
+
+
+def show_targets(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Targets with the cells that fill them; rows: as `memreg.questions.search.Found.targets`."""
+    shown = Table(box=None, header_style="bold", padding=(0, 1))
+    for name in ("target", "test", "≥ .25", "members", "trial"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for name in ("hash", "recipe"):
+        shown.add_column(name, no_wrap=name == "hash")
+    for row in rows:
+        if "cell" not in row:
+            shown.add_row(_percent(row["target"]), "open")
+            continue
+        shown.add_row(
+            *(_percent(row.get(key)) for key in ("target", "test_accuracy", FRACTION)),
+            *(f"{row[key]:.0f}" for key in ("members", "trial")),
+            row["cell"][:8],
+            escape(row["recipe"]),
+        )
+    console().print(shown)
+
+
+def show_cells(table: pd.DataFrame) -> None:
+    """The cells as a table, in order of test accuracy."""
+    shown = Table(box=None, header_style="bold", padding=(0, 1))
+    numbers = (
+        "weight decay",
+        "augm.",
+        "parameters",
+        "members",
+        "test",
+        "incl.",
+        "excl.",
+        "mean score",
+        "memorized",
+        "hash",
+    )
+    for name in ("data set", "model"):
+        shown.add_column(name, no_wrap=True)
+    for name in numbers:
+        shown.add_column(name, justify="right", no_wrap=True)
+    table = table if "test_accuracy" in table else table.assign(test_accuracy=float("nan"))
+    for row in table.sort_values("test_accuracy", ascending=False).to_dict("records"):
+        shown.add_row(
+            escape(row["dataset"]),
+            escape(row["model"]),
+            _number(row.get("weight_decay"), "g"),
+            _number(row.get("augmentation"), "g"),
+            _number(row.get("parameters"), ",.0f"),
+            f"{row['members']:.0f}",
+            *(_percent(row.get(key)) for key in ("test_accuracy", "included_accuracy", "excluded_accuracy")),
+            _number(row.get("mean_score")),
+            _percent(row.get(FRACTION)),
+            row["cell"][:8],
+        )
+    console().print(shown)
+
+
+def show_arms(table: pd.DataFrame) -> None:
+    """The arms of a marginal utility experiment, on all test images, in points of accuracy."""
+    shown = Table(box=None, header_style="bold", padding=(0, 1))
+    for name in (
+        "threshold",
+        "arm",
+        "removed",
+        "members",
+        "test",
+        "difference",
+        "95 %",
+        "from random",
+        "95 %",
+    ):
+        shown.add_column(name, justify="left" if name == "arm" else "right", no_wrap=True)
+    for row in table[table["images"] == "all"].to_dict("records"):
+        shown.add_row(
+            f"{row['threshold']:.2f}",
+            row["arm"],
+            f"{row['removed']:.0f}",
+            f"{row['members']:.0f}",
+            f"{row['test_accuracy']:.2f}",
+            *_interval(row, "difference"),
+            *_interval(row, "from_random"),
+        )
+    console().print(shown)
+
+
+def _interval(row: dict[Any, Any], key: str) -> tuple[str, str]:
+    if np.isnan(row[key]):
+        return "-", ""
+    return f"{row[key]:+.2f}", f"[{row[f'{key}_low']:+.2f}, {row[f'{key}_high']:+.2f}]"
+
+
+def say(text: str) -> None:
+    """A paragraph."""
+    console().print("\n" + text, markup=False, highlight=False, soft_wrap=True)
+
+
+def ui_hint(tracking_uri: str, experiment_id: str, study: str) -> str:
+    """How to see a study's cells in the MLflow UI: flat, sorted by test accuracy; as a table, as charts."""
+    served = tracking_uri.startswith("http")
+    table = f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs?viewStateShareKey={study}"
+    start = "" if served else f"mlflow ui --backend-store-uri {masked(tracking_uri)}\n"
+    return f"{start}cells:  {table}\ncharts: {table}&compareRunsMode=CHART"
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.speed
+        return Text(f"{60 * speed:.0f}/min" if speed else "", style="progress.data.speed")
+
+
+def _percent(value: float | None) -> str:
+    return _number(value, ".1%")
+
+
+def _number(value: float | None, form: str = ".4f") -> str:
+    return "-" if value is None or value != value else f"{value:{form}}"

@@ -1,0 +1,1 @@
+"""From planned cells to complete ones: training, scoring and the study that holds them."""

@@ -1,0 +1,134 @@
+"""Members of leased cells, from the engine into the registry, as they come."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from memreg import interruption
+from memreg.engines import Engine, Job, Resources
+from memreg.errors import TakenError
+from memreg.prediction import Prediction
+from memreg.registry import CellWriter
+from memreg.registry.leases import Leases, end_status
+from memreg.show.terminal import Reporter
+from memreg.studies.record import SERIES, describe, finish
+from memreg.studies.resolved import Resolved
+
+FLUSH_SECONDS = 15.0
+FLUSH_MEMBERS = 100
+
+
+@dataclass
+class CellTraining:
+    """A cell in training, with the members that finished but are not stored yet."""
+
+    item: Resolved
+    wanted: set[int]
+    leases: Leases
+    writer: CellWriter = field(init=False)
+    pending: list[Prediction] = field(default_factory=list)
+    since: float = 0.0
+    """When the first of them began to be trained."""
+
+    @property
+    def missing(self) -> list[int]:
+        return sorted(self.wanted - self.writer.members)
+
+    @property
+    def done(self) -> bool:
+        return self.writer.done(self.wanted)
+
+    @property
+    def leased(self) -> bool:
+        return self.writer.run_id in self.leases
+
+
+def train(cells: Sequence[CellTraining], engine: Engine, resources: Resources, reporter: Reporter) -> None:
+    """Train and store every missing member of leased cells, and finish each as soon as its last one is in."""
+    by_hash = {c.item.cell.hash: c for c in cells}
+    datasets = {c.item.cell.dataset_fingerprint: c.item.dataset for c in cells if c.missing}
+    jobs = [Job(c.item.cell, m) for c in cells for m in c.missing]
+    left = Counter(job.cell.hash for job in jobs)
+    unfinished = {h: c for h, c in by_hash.items() if c.missing or not c.writer.complete}
+    try:
+        for c in [c for c in unfinished.values() if not c.missing]:
+            _finish(c, reporter)
+            del unfinished[c.item.cell.hash]
+        for job, prediction in engine(jobs, datasets, resources) if jobs else ():
+            c = by_hash[job.cell.hash]
+            if not c.pending:
+                c.since = time.monotonic() - prediction.seconds
+            c.pending.append(prediction)
+            reporter.advance(job.cell)
+            left[job.cell.hash] -= 1
+            complete = left[job.cell.hash] == 0
+            late = time.monotonic() - c.since > FLUSH_SECONDS
+            if complete or late or len(c.pending) >= FLUSH_MEMBERS:
+                _flush(c)
+            if complete:
+                _finish(c, reporter)
+                del unfinished[job.cell.hash]
+            interruption.check()
+        if unfinished:
+            raise RuntimeError(f"{engine} has ended without {sum(left.values())} members")
+    except BaseException as error:
+        give_back(unfinished.values(), error)
+        raise
+
+
+def prepare(c: CellTraining, reporter: Reporter) -> None:
+    """A run to which members are going to be added."""
+    describe(c.writer, c.item.dataset.examples(), c.item.parameters)
+    for damage in c.writer.damaged.values():
+        reporter.warn(damage)
+    c.writer.reopen()
+
+
+def give_back(cells: Iterable[CellTraining], error: BaseException) -> None:
+    """Store what the leased ones among these cells have, leave no run running and let others at them, as far
+    as what failed lets that be done."""
+    held = [c for c in cells if c.leased]
+    with suppress(Exception):
+        for c in held:
+            with suppress(TakenError):
+                _flush(c)
+    with suppress(Exception):
+        for c in [c for c in held if c.leased]:
+            if not c.writer.complete:
+                c.writer.end(end_status(error))
+            c.leases.release(c.writer.run_id)
+
+
+def _flush(c: CellTraining) -> None:
+    c.pending = [p for p in c.pending if p.member not in c.writer.members]
+    if not c.pending:
+        return
+    labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
+    points = [(p.member, *_accuracies(p, labels), p.seconds) for p in c.pending]
+    for p in c.pending:  # first: they are in no shard
+        c.writer.log_series({f"epoch/{key}": v.items() for key, v in p.curve.items()})
+    c.leases.check(c.writer.run_id)
+    c.writer.store(
+        c.pending,
+        {name: [(p[0], p[i]) for p in points] for i, name in enumerate(SERIES, 1)},
+    )
+    c.pending = []
+
+
+def _accuracies(p: Prediction, labels: np.ndarray) -> tuple[float, float]:
+    correct = p.predicted == labels
+    n_train = len(p.included)
+    return float(correct[n_train:].mean()), float(correct[:n_train][p.included].mean())
+
+
+def _finish(c: CellTraining, reporter: Reporter) -> None:
+    """Scores and aggregates, and the tag that makes the cell visible."""
+    c.leases.check(c.writer.run_id)
+    labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
+    metrics = finish(c.writer, labels, c.item.parameters)
+    c.leases.release(c.writer.run_id)
+    reporter.finish(c.item.cell, metrics)

@@ -1,0 +1,105 @@
+"""What runs say: of a cell before its first member and after its last, of a study at its end."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from memreg.errors import TakenError
+from memreg.estimators.summary import summarise
+from memreg.questions.correlation import FEWEST, Correlation, correlate, log_correlation, with_both
+from memreg.questions.memorization import score_table
+from memreg.registry import CellWriter, Registry, RunWriter
+from memreg.registry.frames import METRICS, METRICS_SCHEMA
+from memreg.registry.shards import read_shards
+from memreg.scoring.tallies import COLUMNS, tally_shards
+from memreg.show import figures, notes
+
+SERIES = ("member/test_accuracy", "member/included_accuracy", "member/train_seconds")
+
+
+def describe(writer: CellWriter, examples: pd.DataFrame, parameters: int | None) -> None:
+    """Params, data set, examples.parquet and cell.json, unless they are there already.
+
+    examples: as examples.parquet; parameters: of the model, where known.
+    """
+    if "cell.json" in writer.artifacts.names("", ".json"):
+        return
+    cell = writer.cell
+    counted = {} if parameters is None else {"parameters": parameters}
+    writer.log(params={**cell.params(), **counted})
+    sizes = examples["split"].value_counts()
+    profile = {"n_train": int(sizes["train"]), "n_test": int(sizes.get("test", 0))}
+    writer.log_dataset(cell.dataset, cell.dataset_fingerprint, json.dumps(profile))
+    writer.artifacts.put("examples.parquet", examples.to_parquet)
+    writer.artifacts.put("cell.json", lambda path: path.write_text(cell.canonical_json()))
+
+
+def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None) -> dict[str, float]:
+    """Scores and aggregates from the stored shards, then the tag that makes the cell visible.
+
+    labels: [N], training first. Returns the metrics.
+    """
+    cell = writer.cell
+    _complete_series(writer, labels)
+    members = set[int]()
+
+    def shards() -> Iterator[dict[str, NDArray[Any]]]:
+        for shard in read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint, COLUMNS):
+            members.update(shard["member"].tolist())
+            yield shard
+
+    sums = tally_shards(shards(), labels)
+    if members != writer.members:
+        raise TakenError(
+            f"cell {cell.hash[:12]}: another driver has stored members of it too: the same command goes on"
+        )
+    table = score_table(sums.total, labels[: sums.counts.included.shape[1]])
+    writer.artifacts.put("scores.parquet", table.to_parquet)
+    if table["score"].notna().any():
+        figure = figures.score_distribution(table, f"{cell.recipe.model} on {cell.dataset}")
+        writer.artifacts.put("figures/scores.png", lambda path: figures.save(figure, path))
+    metrics = summarise(sums)
+    metrics["diverged"] = len(writer.members) - metrics["members"]
+    if seconds := writer.logged("member/train_seconds"):
+        metrics["train_seconds"] = sum(seconds.values())
+    writer.end("FINISHED")  # first: a cell that is complete is not looked at again
+    writer.log(
+        metrics=metrics,
+        tags={"memreg.status": "complete", METRICS: METRICS_SCHEMA},
+        note=notes.cell(cell, parameters, metrics),
+    )
+    writer.complete = True
+    return metrics
+
+
+def conclude(run: RunWriter, registry: Registry, table: pd.DataFrame) -> Correlation | None:
+    """A study's cells.parquet and, where enough of them have scores and test accuracy, their correlation.
+
+    table: as cells.parquet.
+    """
+    run.artifacts.put("cells.parquet", table.to_parquet)
+    if len(with_both(table)) < FEWEST:
+        return None
+    correlation = correlate(registry, run.run_id)
+    log_correlation(run, correlation)
+    return correlation
+
+
+def _complete_series(writer: CellWriter, labels: NDArray[np.int64]) -> None:
+    """Log what a kill between a shard and its metrics left unlogged."""
+    unlogged = writer.members - writer.logged(SERIES[1]).keys()
+    if not unlogged:
+        return
+    cell = writer.cell
+    for shard in read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint):
+        correct = shard["predicted"] == labels
+        n_train = shard["included"].shape[1]
+        test = correct[:, n_train:].sum(1) / (correct[:, n_train:].shape[1] or np.nan)
+        included = (correct[:, :n_train] & shard["included"]).sum(1) / shard["included"].sum(1)
+        for name, values in zip(SERIES, (test, included), strict=False):
+            pairs = zip(shard["member"].tolist(), values.tolist(), strict=True)
+            writer.log_series({name: [(m, v) for m, v in pairs if m in unlogged]})
