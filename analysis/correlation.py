@@ -1,26 +1,18 @@
-"""`mlflow run . -e correlation`: recompute a study's correlation, or that of several, from the registry
-alone."""
+"""`mlflow run . -e correlation`: recompute the correlation of a study, or of several."""
 
 import click
 
 from memreg import options
-from memreg.questions.correlation import HEADLINES, correlate, log_correlation
-from memreg.registry import Registry, Store
-from memreg.registry.store import ended
-from memreg.show import terminal
-from memreg.show.conclusions import in_words
+from memreg.programs import keep_and_show
+from memreg.questions.correlation import Request, run
+from memreg.registry import Registry
 
 
-@click.command()
-@click.option("--study", required=True, help="A study's name or run id; several, with commas between them.")
-@click.option("--statistic", type=options.TEXT, help="Of memorization; default: memorized_fraction/0.25.")
-def correlation(study: str, statistic: str | None) -> None:
-    studies = [name.strip() for name in study.split(",")]
-    result = correlate(Registry(), studies, statistic or HEADLINES[0])
-    with ended(Store().open_run("analysis", f"correlation of {study}", {})) as run:
-        log_correlation(run, result)
-        run.log(note=in_words(result))
-    terminal.console().print(in_words(result), markup=False, highlight=False)
+@click.command(name="correlation", context_settings=options.SETTINGS)
+@options.asking(Request)
+def correlation(request: Request) -> None:
+    """Correlate memorization with test accuracy over the cells of a study, or of several."""
+    keep_and_show(run(request, Registry()), f"correlation of {request.study}")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,18 @@
-"""`mlflow run . -e influence`: which training examples help which test examples, from stored predictions."""
+"""`mlflow run . -e influence`: which training examples help which test examples, from the registry alone."""
 
 import click
 
 from memreg import options
-from memreg.questions.influence import THRESHOLD, influences, log_influence
-from memreg.registry import Registry, Store
-from memreg.registry.store import ended
-from memreg.show import terminal
+from memreg.programs import keep_and_show
+from memreg.questions.influence import Request, run
+from memreg.registry import Registry
 
 
-@click.command()
-@click.option("--cell", required=True, help="A cell's hash, the head of it, or its run id.")
-@click.option("--threshold", type=options.SHARE, help=f"Least influence of a pair in the table; {THRESHOLD}.")
-def influence(cell: str, threshold: float | None) -> None:
-    result = influences(Registry(), cell, threshold or THRESHOLD)
-    tags = {"memreg.cells": result.cell.hash}
-    with ended(Store().open_run("analysis", f"influence of {cell}", tags)) as run:
-        log_influence(run, result)
-    terminal.say(result.in_words())
+@click.command(name="influence", context_settings=options.SETTINGS)
+@options.asking(Request)
+def influence(request: Request) -> None:
+    """Find which training examples help which test examples."""
+    keep_and_show(run(request, Registry()), f"influence of {request.cell}")
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def part(directory: str, name: str, members: int, n_train: int) -> dict[str, flo
 def write(directory: Path, members: int, n_train: int) -> dict[str, float]:
     """Shards of plausible members: sure of most examples, 9 of 10 right, every subset of r = 0.7."""
     from memreg.design import Subsets
-    from memreg.prediction import Prediction
+    from memreg.members import Prediction
     from memreg.registry.shards import write_shard
 
     rng, design, n = np.random.default_rng(0), Subsets(), n_train + N_TEST
@@ -100,9 +100,10 @@ def write(directory: Path, members: int, n_train: int) -> dict[str, float]:
 
 def scores(directory: Path, members: int, n_train: int) -> dict[str, float]:
     """Seconds of reading alone and of reading and scoring: the better of three each."""
+    from memreg.scoring.tallies import COLUMNS, tally_shards
+
     from memreg.questions.memorization import score_table
     from memreg.registry.shards import read_shard
-    from memreg.scoring.tallies import COLUMNS, tally_shards
 
     labels = np.load(directory / "labels.npy").astype(np.int64)
 

@@ -42,8 +42,9 @@ def memreg_cell(members: int, epochs: int, augment: int) -> None:
     """The cell, by memreg, in this process."""
     from memreg.engines import Resources, engine
     from memreg.grid import parse_grid
+    from memreg.questions import corr_grid
     from memreg.show.terminal import Reporter
-    from memreg.studies.study import Where, run_study
+    from memreg.studies.study import Where
 
     grid = parse_grid(
         {
@@ -65,7 +66,7 @@ def memreg_cell(members: int, epochs: int, augment: int) -> None:
     )
     start = time.perf_counter()
     with Reporter() as reporter:
-        run_study(grid, "bench", Where(engine("local", Resources()), Resources()), reporter)
+        corr_grid.run(grid, "bench", Where(engine("local", Resources())), reporter)
     print(f"seconds {time.perf_counter() - start:.2f}")
 
 
@@ -73,10 +74,11 @@ def grid_share(name: str, members: int | None) -> tuple[float, float]:
     """(seconds of the grid, share of them spent in MLflow and shards)."""
     from memreg.engines import Resources, engine
     from memreg.grid import load_grid
+    from memreg.questions import corr_grid
     from memreg.registry import CellWriter, RunWriter, Store
     from memreg.registry.artifacts import Artifacts
     from memreg.show.terminal import Reporter
-    from memreg.studies.study import Where, run_study
+    from memreg.studies.study import Where
 
     spent, depth = 0.0, 0
 
@@ -101,7 +103,7 @@ def grid_share(name: str, members: int | None) -> tuple[float, float]:
                 setattr(kind, key, timed(value))
     start = time.perf_counter()
     with Reporter() as reporter:
-        run_study(load_grid(name, members), name, Where(engine("local", Resources()), Resources()), reporter)
+        corr_grid.run(load_grid(name, members), name, Where(engine("local", Resources())), reporter)
     whole = time.perf_counter() - start
     return whole, spent / whole
 

@@ -14,6 +14,7 @@ import json
 import time
 
 import numpy as np
+from memreg.scoring.tallies import COLUMNS, tally_shards
 
 from memreg import Registry
 from memreg.estimators import mixture
@@ -22,8 +23,6 @@ from memreg.estimators.correlation import pearson
 from memreg.estimators.counts import Counts, Tally
 from memreg.estimators.scores import THRESHOLDS, counted_fraction
 from memreg.estimators.summary import fraction_key, summarise
-from memreg.registry.reader import labels
-from memreg.scoring.tallies import COLUMNS, tally_shards
 
 AT = np.array([0.05, 0.25, 0.5, 0.75])
 ALL = np.array(THRESHOLDS)
@@ -117,7 +116,7 @@ def stored(uri: str, study: str, members: int) -> dict[str, float]:
     for cell in cells["cell"]:
         shards = registry.shards(cell, COLUMNS)
         tallies.append(
-            tally_shards(shards, labels(registry.examples(cell)), registry.cell(cell).design.block)
+            tally_shards(shards, registry.cell(cell).labels, registry.cell(cell).cell.design.block)
         )
     whole = [summarise(sums) for sums in tallies]
     keys = [fraction_key(t) for t in AT]

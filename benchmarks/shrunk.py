@@ -36,8 +36,7 @@ from memreg.estimators.gaussian import Confidence, confidence, normal_scores
 from memreg.estimators.scores import scores
 from memreg.estimators.shrunk import posterior_scores
 from memreg.estimators.spline import spline
-from memreg.prediction import diverged
-from memreg.registry.reader import labels
+from memreg.members import diverged
 
 KS = (20, 50, 100)
 ESTIMATORS = ("counted", "gaussian", "beta-binomial", "shrunk")
@@ -65,7 +64,7 @@ class Cell:
 def read(tracking_uri: str | None, study: str) -> Iterator[Cell]:
     registry = memreg.Registry(tracking_uri)
     for row in registry.cells(study).itertuples():
-        known = labels(registry.examples(row.cell))
+        known = registry.cell(row.cell).labels
         members = registry.predictions(row.cell)
         kept, n = ~diverged(members.predicted), members.n_train
         correct = members.correct(known)[kept, :n]

@@ -1,21 +1,21 @@
 """`mlflow run . -e corr_grid`: train a grid of cells, and correlate memorization with test accuracy."""
 
-from typing import Any
-
 import click
 
 from memreg import options
-from memreg.grid import load_grid
-from memreg.programs import train_and_show
+from memreg.engines import Resources
+from memreg.programs import Training, show_study
+from memreg.questions.corr_grid import Request, run
+from memreg.show.terminal import Reporter
 
 
-@click.command()
-@click.option("--grid", default="digits", help="A shipped grid's name, or the path of a grid file.")
-@click.option("--members", type=options.COUNT, help="Members of every cell; default: the grid's.")
-@click.option("--study", type=options.TEXT, help="Name of the study; default: the grid's.")
-@options.resource_options
-def corr_grid(grid: str, members: int | None, study: str | None, **values: Any) -> None:
-    train_and_show(load_grid(grid, members), study, values)
+@click.command(context_settings=options.SETTINGS)
+@options.asking(Request, Training, Resources)
+def corr_grid(request: Request, training: Training, resources: Resources) -> None:
+    """Train a grid of cells, and correlate memorization with test accuracy over them."""
+    with Reporter() as progress:
+        outcome = run(request, training.where(resources), progress)
+    show_study(outcome, outcome.study)
 
 
 if __name__ == "__main__":

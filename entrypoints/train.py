@@ -5,19 +5,20 @@ from typing import Any
 import click
 
 from memreg import options
-from memreg.grid import Grid, plan_cell
-from memreg.programs import train_and_show, with_neighbours
+from memreg.engines import Resources
+from memreg.programs import Training, show_study
+from memreg.questions.train import Request, run
+from memreg.show.terminal import Reporter
 
 
-@click.command()
-@click.option("--dataset", required=True)
-@click.option("--members", type=options.COUNT, default=40)
-@click.option("--study", type=options.TEXT, help="Name of the study; default: train.")
-@options.cell_options
-@options.resource_options
-def train(members: int | None, study: str | None, **values: Any) -> None:
-    plan = plan_cell({"members": members or 40, **with_neighbours(options.given(values))}, "train")
-    train_and_show(Grid("train", "One cell.", (plan,)), study, values)
+@click.command(context_settings=options.SETTINGS)
+@options.asking(Request, Training, Resources)
+@options.fields_of(options.CELL_FIELDS)
+def train(request: Request, training: Training, resources: Resources, fields: dict[str, Any]) -> None:
+    """Train the members of one cell, and score it."""
+    with Reporter() as progress:
+        outcome = run(request, fields, training.where(resources), progress)
+    show_study(outcome, outcome.study)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from memreg.design import Design, Imported
 from memreg.recipe import Recipe
@@ -41,6 +42,28 @@ class Cell(BaseModel):
         """
         content = self.model_dump(mode="json", exclude_unset=isinstance(self.design, Imported))
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, str], dataset_fingerprint: str, hash_: str) -> "Cell | None":
+        """The cell of this hash from the params that MLflow has of it, which are text.
+
+        None where they do not tell: long lists are cut there. A cell that is returned has the hash, so it is
+        the cell that was stored.
+        """
+        names = {param: key for key, param in DESIGN_PARAMS.items()}
+        recipe = {key: value for key, value in params.items() if key in Recipe.model_fields}
+        design = {
+            names.get(key, key): value
+            for key, value in params.items()
+            if key not in (*Recipe.model_fields, "dataset", "design", "parameters")
+        }
+        fields = {"dataset": params.get("dataset"), "dataset_fingerprint": dataset_fingerprint}
+        design["kind"] = params.get("design", "")
+        try:
+            cell = cls.model_validate({**fields, "recipe": recipe, "design": design})
+        except ValidationError:
+            return None
+        return cell if cell.hash == hash_ else None
 
     @cached_property
     def hash(self) -> str:

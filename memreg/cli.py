@@ -6,16 +6,20 @@ from typing import Any
 import click
 
 from memreg import options
+from memreg.engines import Resources
+from memreg.recipe import Recipe
 from memreg.show import terminal
+from memreg.studies import costs
 
 
-@click.group()
+@click.group(context_settings=options.SETTINGS)
+@click.version_option(package_name="memreg", message="%(prog)s %(version)s")
 def memreg() -> None:
     """Query the registry of memorization experiments, and plan new ones."""
 
 
 @memreg.command()
-@click.option("--study", type=options.TEXT, help="Name or run id; default: every complete cell.")
+@click.option("--study", help="Name or run id; default: every complete cell.")
 @click.option("--csv", is_flag=True, help="All columns, as CSV.")
 @options.TRACKING
 def cells(study: str | None, csv: bool, tracking_uri: str | None) -> None:
@@ -49,31 +53,31 @@ def scores(cell: str, top: int, csv: bool, tracking_uri: str | None) -> None:
 
 @memreg.command(name="import")
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--dataset", type=options.TEXT, help="Of predictions: what to call their data set.")
-@click.option("--model", type=options.TEXT, help="Of predictions: what to call their model.")
-@options.recipe_options
-@click.option("--study", type=options.TEXT, help="Default: imported, or what an archive says.")
+@click.option("--dataset", help="Of predictions: what to call their data set.")
+@options.fields_of(tuple(Recipe.model_fields))
+@click.option("--study", help="Default: imported, or what an archive says.")
 @options.TRACKING
-def import_(source: Path, study: str | None, tracking_uri: str | None, **values: Any) -> None:
+def import_(
+    source: Path, dataset: str | None, study: str | None, tracking_uri: str | None, fields: dict[str, Any]
+) -> None:
     """Bring in SOURCE: an archive of `export`, or predictions of others (docs/import.md)."""
     from memreg.exchange.archive import opened
-    from memreg.exchange.incoming import bring_in, from_outside
+    from memreg.exchange.incoming import From, bring_in, from_outside
     from memreg.exchange.layouts import read
 
-    recipe = options.given(values)
-    dataset = recipe.pop("dataset", None)
     if source.suffix == ".zip":
-        if dataset or recipe:
+        if dataset or fields:
             raise click.UsageError(f"{source} says itself what its cells are: leave out what describes them")
-        with opened(source) as archive:
-            origin = f"Imported from {source.name}."
-            table = bring_in(archive.cells, study or archive.study, archive.grid, origin, tracking_uri)
+        with opened(source) as archive, terminal.Reporter() as progress:
+            origin = From(study or archive.study, archive.grid, f"Imported from {source.name}.")
+            table = bring_in(archive.cells, origin, progress, tracking_uri)
     else:
-        if not dataset or "model" not in recipe:
+        if not dataset or "model" not in fields:
             raise click.UsageError("predictions need a --dataset and a --model to be known by")
-        cell = from_outside(read(source), dataset, recipe)
-        origin = f"Imported from {source.name}."
-        table = bring_in([cell], study or "imported", "imported", origin, tracking_uri)
+        cell = from_outside(read(source), dataset, fields)
+        origin = From(study or "imported", "imported", f"Imported from {source.name}.")
+        with terminal.Reporter() as progress:
+            table = bring_in([cell], origin, progress, tracking_uri)
     terminal.show_cells(table)
 
 
@@ -89,54 +93,35 @@ def export(name: str, target: Path, tracking_uri: str | None) -> None:
 
     if target.exists() or not target.parent.is_dir():
         raise click.UsageError(f"{target} is there already, or its directory is not")
-    (export_study if target.suffix == ".zip" else export_cell)(Registry(tracking_uri), name, target)
+    registry = Registry(tracking_uri)
+    if target.suffix == ".zip":
+        export_study(registry, name, target)
+    else:
+        export_cell(registry.cell(name), target)
     size = sum(path.stat().st_size for path in (target, *target.rglob("*")) if path.is_file())
     click.echo(f"{target}: {size:,} bytes")
 
 
 @memreg.command()
-@click.option("--grid", default="digits", help="A shipped grid's name, or the path of a grid file.")
-@click.option("--members", type=options.COUNT, help="Members of every cell; default: the grid's.")
-@click.option(
-    "--throughput",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Another machine's speed, as a multiple of this one's: adds its time.",
-)
-@options.resource_options
-def plan(
-    grid: str,
-    members: int | None,
-    throughput: float | None,
-    data_dir: Path | None,
-    **values: Any,
-) -> None:
+@options.asking(costs.Request, Resources, without=("gpus",))
+def plan(request: costs.Request, resources: Resources) -> None:
     """What a grid will cost: members, images, storage, and time after a few steps of each model."""
-    from memreg.engines import Resources
-    from memreg.grid import load_grid
-    from memreg.studies.plan import plan_grid
-
-    resources = Resources(
-        values["workers"] or 0,
-        values["threads"] or 1,
-        values["device"] or "auto",
-        values["loader"] or "memory",
-    )
-    click.echo(plan_grid(load_grid(grid, members), resources, data_dir, throughput))
+    click.echo(costs.costs(request, resources))
 
 
 @memreg.command()
 @click.argument("study")
-@click.option("--data-dir", type=options.PATH, help="Default: MEMREG_DATA_DIR, else ./data.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Default: MEMREG_DATA_DIR, else ./data.")
 @options.TRACKING
 def report(study: str, data_dir: Path | None, tracking_uri: str | None) -> None:
     """Make the page of STUDY again, report.html of its run, with the analyses since made of its cells."""
-    from memreg.questions.subpopulations import same_data
+    from memreg.data.stored import images_of
     from memreg.registry import Registry, Store
     from memreg.show.report import write_report
 
     registry = Registry(tracking_uri)
     run = Store(tracking_uri).run(registry.study_run(study).info.run_id)
-    write_report(run, registry, lambda cell: same_data(cell, data_dir))
+    write_report(run, registry, lambda cell: images_of(cell, data_dir))
     click.echo(f"report.html of run {run.run_id}")
 
 

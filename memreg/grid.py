@@ -4,7 +4,6 @@ import difflib
 import itertools
 import math
 import re
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from memreg import shipped
+from memreg.asked import first_error
 from memreg.design import Design, GridDesign, Neighbours
 from memreg.errors import MemregError
 from memreg.recipe import Recipe
@@ -138,16 +138,6 @@ def read_neighbours(path: Path) -> tuple[tuple[int, ...], ...]:
             f"neighbours={path}: must be a JSON file with a list of lists of training examples in which no "
             "example comes twice, or, on the command line, a cell"
         ) from error
-
-
-def first_error(error: ValidationError) -> str:
-    """Pydantic's first complaint in one line."""
-    first = error.errors()[0]
-    if first["type"] == "union_tag_invalid":
-        return f"design: must be {first['ctx']['expected_tags']}, not '{first['ctx']['tag']}'"
-    field = ".".join(str(part) for part in first["loc"]) or "value"
-    message = first["msg"].removeprefix("Value error, ").replace("Input s", "s")
-    return f"{field}: {message}, not {reprlib.repr(first['input'])}"
 
 
 def _product(entry: Mapping[str, Any], where: str) -> list[dict[str, Any]]:

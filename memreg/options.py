@@ -6,12 +6,16 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from functools import wraps
+from typing import Any, NoReturn, TypeVar, cast
 
 import click
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from memreg import interruption
+from memreg.asked import Asked, first_error
 from memreg.careful_yaml import load
 from memreg.errors import MemregError
 from memreg.grid import DESIGN_KEYS
@@ -19,83 +23,92 @@ from memreg.recipe import Recipe
 from memreg.show import plain_text
 
 F = TypeVar("F", bound=Callable[..., Any])
+TRACKING = click.option("--tracking-uri", help="Default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.")
+CELL_FIELDS = (*Recipe.model_fields, *DESIGN_KEYS)
+RECIPE_FIELDS = tuple(name for name in Recipe.model_fields if name != "model")
+SETTINGS = {"token_normalize_func": lambda name: name.replace("_", "-")}
+"""Of every command: `--batch_size`, as MLflow passes a parameter of that name, is `--batch-size`."""
 
 
-class Maybe(click.ParamType[Any]):
-    """A value, or nothing when the text is empty: MLproject passes '' for a parameter not given."""
+def asking(*parts: type[Asked], without: Sequence[str] = ()) -> Callable[[F], F]:
+    """Give a command the fields of these as options, and call it with one of each, then with what is left.
 
-    def __init__(self, inner: click.ParamType[Any]) -> None:
-        self.inner, self.name = inner, inner.name
+    Whoever is wrong about a value is told so by the field's own validation. without: fields that the command
+    has no use for.
+    """
+    names = {part: [name for name in part.model_fields if name not in without] for part in parts}
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return None if value == "" else self.inner.convert(value, param, ctx)
+    def decorate(f: F) -> F:
+        @wraps(f)
+        def asked(**values: Any) -> None:
+            given = {
+                part: {name: value for name in own if (value := values.pop(name)) is not None}
+                for part, own in names.items()
+            }
+            f(*(_made(part, own) for part, own in given.items()), **values)
 
+        command: Any = asked
+        for part, own in reversed(names.items()):
+            for name in reversed(own):
+                command = _option(name, part.model_fields[name])(command)
+        return cast(F, command)
 
-TEXT, COUNT = Maybe(click.STRING), Maybe(click.IntRange(min=1))
-SEED = Maybe(click.IntRange(min=0, max=2**32 - 1))
-SHARE = Maybe(click.FloatRange(min=0, max=1, min_open=True))
-POINTS = Maybe(click.FloatRange(min=0, max=100, min_open=True))
-GPUS = Maybe(click.FloatRange(min=0))
-SECONDS = Maybe(click.FloatRange(min=0))
-PATH = Maybe(click.Path(path_type=Path))
-
-RESOURCES = (
-    click.option("--engine", type=TEXT, help="Where members run: local or ray; default local."),
-    click.option("--workers", type=COUNT, help="Processes; default: as many as cores."),
-    click.option("--threads", type=COUNT, help="Torch threads of each process; default 1."),
-    click.option("--device", type=TEXT, help="auto, cpu, cuda or cuda:N; default auto."),
-    click.option("--loader", type=TEXT, help="What reads images: memory or ffcv; default memory."),
-    click.option("--gpus", type=GPUS, help="Of engine ray: a member's share of a GPU; default none."),
-    click.option("--wait", type=SECONDS, help="Seconds, for cells others are at work on; default: stop."),
-    click.option("--data-dir", type=PATH, help="Default: MEMREG_DATA_DIR, else ./data."),
-)
-TRACKING = click.option(
-    "--tracking-uri", type=TEXT, help="Default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db."
-)
+    return decorate
 
 
-def resource_options(f: F) -> F:
-    """--engine, --workers, --threads, --device, --loader, --gpus, --wait, --data-dir."""
-    for option in reversed(RESOURCES):
-        f = option(f)
-    return f
+def fields_of(names: Sequence[str]) -> Callable[[F], F]:
+    """Give a command these fields of a recipe and of a design as options, and the given ones as `fields`."""
+
+    def decorate(f: F) -> F:
+        @wraps(f)
+        def with_fields(*args: Any, **values: Any) -> None:
+            given = {name: values.pop(name) for name in names}
+            f(*args, fields={k: _read(k, v) for k, v in given.items() if v is not None}, **values)
+
+        command: Any = with_fields
+        for name in reversed(names):
+            known = Recipe.model_fields.get(name)
+            command = _option(name, known)(command) if known else _design_option(name)(command)
+        return cast(F, command)
+
+    return decorate
 
 
-def cell_options(f: F) -> F:
-    """Every field of a recipe and of a design, by its name."""
-    return _texts(f, (*Recipe.model_fields, *DESIGN_KEYS))
+def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
+    text = " ".join((field.description or "").replace("`", "").split())
+    if field.default not in (None, PydanticUndefined):
+        text += f" [default: {field.default}]"
+    return click.option(f"--{name.replace('_', '-')}", name, help=text, required=field.is_required())
 
 
-def recipe_options(f: F) -> F:
-    """Every field of a recipe but the model."""
-    return _texts(f, tuple(name for name in Recipe.model_fields if name != "model"))
+def _design_option(name: str) -> Callable[[Any], Any]:
+    return click.option(f"--{name.replace('_', '-')}", name, help=DESIGN_HELP[name])
 
 
-def _texts(f: F, names: Sequence[str]) -> F:
-    for name in reversed(names):
-        f = click.option(f"--{name.replace('_', '-')}", name, type=TEXT)(f)
-    return f
+DESIGN_HELP = {
+    "design": "Which examples each network sees: subsets (the default), spread or all.",
+    "design_seed": "Of the choice of examples, and of the members.",
+    "design_version": "Of the rule of design subsets: 1 grows cells of earlier versions of memreg.",
+    "r": "Share of the training examples that a member sees.",
+    "neighbours": "Examples that spread keeps apart: those found in a cell, or FILE.json.",
+}
 
 
-CELL_FIELDS = ("dataset", *Recipe.model_fields, *DESIGN_KEYS)
+def _made(part: type[Asked], values: dict[str, Any]) -> Asked:
+    try:
+        return part(**values)
+    except ValidationError as error:
+        raise MemregError(first_error(error)) from error
 
 
-def given(values: dict[str, Any], names: Sequence[str] = CELL_FIELDS) -> dict[str, Any]:
-    """The cell fields among a command's values that were given, read as YAML reads them."""
-    return {
-        key: value if key in ("dataset", "model", "neighbours") else _yaml(key, value)
-        for key, value in values.items()
-        if key in names and value is not None
-    }
-
-
-def _yaml(key: str, text: str) -> Any:
+def _read(key: str, text: str) -> Any:
+    """A field's value, as a grid would have it."""
+    if key in ("model", "neighbours"):
+        return text
     try:
         return load(text, key)
     except MemregError as error:
-        if " is not YAML" in str(
-            error
-        ):  # a date that is none, brackets without end: whoever checks it says so
+        if " is not YAML" in str(error):  # a date that is none, ...: whoever checks the field says so
             return text
         raise
 

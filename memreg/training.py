@@ -22,8 +22,8 @@ from memreg.allocator import keep_freed_memory
 from memreg.data import augmentation, memory
 from memreg.data.batches import batches, scale
 from memreg.data.dataset import Dataset
+from memreg.members import Prediction, no_class
 from memreg.models.trial import in_format, memory_format
-from memreg.prediction import Prediction, no_class
 from memreg.recipe import Recipe
 
 INITIALISATION, ORDER, AUGMENTATION = 1, 2, 3  # streams of one member's seed

@@ -11,10 +11,10 @@ import pytest
 from memreg import options
 from memreg.engines import Engine, Resources, engine
 from memreg.grid import Grid, parse_grid
-from memreg.prediction import Predictions
-from memreg.registry.shards import COLUMNS
+from memreg.members import COLUMNS, Members
+from memreg.questions import corr_grid
 from memreg.show.terminal import Reporter
-from memreg.studies.study import Outcome, Where, run_study
+from memreg.studies.study import Outcome, Where
 
 TINY = {
     "name": "tiny",
@@ -49,12 +49,12 @@ def run(
     MLflow puts artifacts there)."""
     assert Path.cwd() == directory
     resources = Resources(workers=workers)
-    where = Where(on or engine("local", resources), resources, tracking_uri=uri(directory))
+    where = Where(on or engine("local", resources), tracking_uri=uri(directory))
     with Reporter() as reporter:
-        return run_study(grid, study, where, reporter)
+        return corr_grid.run(grid, study, where, reporter)
 
 
-def same_bits(a: Predictions, b: Predictions) -> None:
+def same_bits(a: Members, b: Members) -> None:
     for name in COLUMNS:
         x, y = getattr(a, name), getattr(b, name)
         assert x.dtype == y.dtype

@@ -12,7 +12,7 @@ from studies import run, same_bits, tiny, uri
 
 from memreg.errors import MemregError
 from memreg.exchange.archive import export_study, opened
-from memreg.questions.correlation import correlate
+from memreg.questions import correlation
 from memreg.registry import Registry
 
 
@@ -33,9 +33,9 @@ def test_a_study_comes_back_elsewhere_to_the_bit(here, source, archive, tmp_path
     for cell in source.cells()["cell"]:
         same_bits(registry.predictions(cell), source.predictions(cell))
         assert registry.scores(cell).equals(source.scores(cell))
-        assert registry.examples(cell).equals(source.examples(cell))
-        assert registry.series(cell, "epoch/train_loss") == source.series(cell, "epoch/train_loss")
-    a, b = (correlate(r, "tiny") for r in (registry, source))
+        assert registry.cell(cell).examples.equals(source.cell(cell).examples)
+        assert registry.cell(cell).series("epoch/train_loss") == source.cell(cell).series("epoch/train_loss")
+    a, b = (correlation.run(correlation.Request("tiny"), r).result for r in (registry, source))
     assert repr(a.pooled) == repr(b.pooled)
     outcome = run(tiny(), tmp_path, study="again")
     assert outcome.cells["run_id"].tolist() == registry.cells("tiny")["run_id"].tolist()

@@ -11,9 +11,11 @@ from memreg.estimators.attenuation import disattenuated
 from memreg.estimators.bootstrap import covariance
 from memreg.estimators.correlation import pearson
 from memreg.estimators.identity import identity
+from memreg.estimators.measured import KEYS, Measured
+from memreg.estimators.over_cells import CORRELATED, correlations
 from memreg.estimators.trajectories import moves, shapes, shares, trajectories
-from memreg.questions.correlation import CORRELATED, log_correlation, of_measured
-from memreg.scoring.measured import KEYS, Measured
+from memreg.models.family import family
+from memreg.questions.correlation import Correlated
 from memreg.show import figures
 from memreg.show.conclusions import in_words
 
@@ -338,6 +340,7 @@ def measured(test, excluded, included, dataset, blocks=4, slope=2.0):
     frame = pd.DataFrame(
         {"dataset": dataset, "model": ["vgg3-w8", "resnet8-w8"] * (cells // 2) + ["vit-mini"] * (cells % 2)}
     )
+    frame["family"] = frame["model"].map(family)
     frame["members"] = 40.0
     for key, value in values.items():
         frame = frame.assign(**{key: value, f"{key}_low": value - 0.01, f"{key}_high": value + 0.01})
@@ -351,7 +354,7 @@ def test_pooled_only_is_flagged_in_the_numbers_and_in_words(tmp_path):
     test = 0.6 + 0.1 * GROUPS + 0.02 * rng.random(19)
     score = 0.5 - 0.15 * GROUPS + 2 * (test - 0.6 - 0.1 * GROUPS)
     dataset = np.array(["a", "b", "c"])[GROUPS]
-    result = of_measured(measured(test, 0.99 - score, np.full(19, 0.99), dataset), "mean_score")
+    result = correlations(measured(test, 0.99 - score, np.full(19, 0.99), dataset), "mean_score")
     assert result.pooled["mean_score"].r < -0.9
     assert result.fixed_effects["mean_score"].r > 0.9
     assert all(rs["mean_score"].r > 0.9 for rs in result.within.values())
@@ -378,7 +381,7 @@ def test_pooled_only_is_flagged_in_the_numbers_and_in_words(tmp_path):
 def test_one_data_set_is_not_flagged_and_its_r_is_called_arithmetic():
     test = np.linspace(0.6, 0.95, 19)
     excluded = test + 0.005 * np.random.default_rng(7).normal(size=19)
-    result = of_measured(measured(test, excluded, np.full(19, 0.99), "a"), "memorized_fraction/0.25")
+    result = correlations(measured(test, excluded, np.full(19, 0.99), "a"), "memorized_fraction/0.25")
     assert result.fixed_effects == result.without == {}
     words = in_words(result)
     assert "Warning" not in words
@@ -404,7 +407,7 @@ def test_identity_is_a_verdict_on_arithmetic_alone(slope, offset, said):
     """offset: by how much excluded accuracy moves away from test accuracy as that rises."""
     test = np.linspace(0.6, 0.95, 19)
     excluded = test - offset * (test - 0.6) + 0.002 * np.random.default_rng(7).normal(size=19)
-    result = of_measured(
+    result = correlations(
         measured(test, excluded, np.full(19, 0.99), "a", slope=slope), "memorized_fraction/0.25"
     )
     assert result.identities["memorized_fraction/0.25"].explained > 0.9
@@ -417,7 +420,7 @@ def test_identity_is_a_verdict_on_arithmetic_alone(slope, offset, said):
 def test_r_within_data_sets_comes_first_and_pooled_intervals_say_for_what_they_are():
     rng = np.random.default_rng(8)
     test = 0.6 + 0.1 * GROUPS + 0.02 * rng.random(19)
-    result = of_measured(measured(test, test - 0.1, np.full(19, 0.99), np.array(list("abc"))[GROUPS]), "gap")
+    result = correlations(measured(test, test - 0.1, np.full(19, 0.99), np.array(list("abc"))[GROUPS]), "gap")
     first, second, *_ = in_words(result).split("\n\n")
     assert "within data sets (fixed effects), n = 19: Pearson r = " in first
     assert "Pooled" not in first
@@ -425,7 +428,7 @@ def test_r_within_data_sets_comes_first_and_pooled_intervals_say_for_what_they_a
         "are for other cells of these 3 data sets; an interval for other data sets takes 5 of them" in second
     )
     five = np.repeat(np.arange(5), [4, 4, 4, 4, 3])
-    result = of_measured(measured(test, test - 0.1, np.full(19, 0.99), np.array(list("abcde"))[five]), "gap")
+    result = correlations(measured(test, test - 0.1, np.full(19, 0.99), np.array(list("abcde"))[five]), "gap")
     low = result.pooled["gap"].cluster_low
     assert f"with data sets drawn anew r has [{low:.3f}, " in in_words(result)
     title = (
@@ -446,22 +449,14 @@ def test_r_within_data_sets_comes_first_and_pooled_intervals_say_for_what_they_a
     ],
 )
 def test_few_cells_say_how_many_it_takes(n, kept, said):
-    rng, logged = np.random.default_rng(9), {}
-
-    class Run:
-        artifacts = type("Artifacts", (), {"put": staticmethod(lambda name, write: None)})
-
-        def log(self, metrics):
-            logged.update(metrics)
-
+    rng = np.random.default_rng(9)
     test = np.sort(rng.uniform(0.6, 0.9, n))
-    result = of_measured(measured(test, test - 0.05 * rng.random(n), np.full(n, 0.99), "a"), "mean_score")
+    result = correlations(measured(test, test - 0.05 * rng.random(n), np.full(n, 0.99), "a"), "mean_score")
     words = in_words(result)
     assert all(text in words for text in said)
     assert "nan" not in words
     assert "-1.000]" not in words
-    log_correlation(Run(), result)
-    assert {name.partition("/")[0] for name in logged} == kept
+    assert {name.partition("/")[0] for name in Correlated(result).metrics()} == kept
 
 
 def test_where_nothing_moves_the_figure_says_so():

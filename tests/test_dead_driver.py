@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from studies import same_bits, tiny, uri
 
-from memreg.engines import Resources
+from memreg.engines import Engine
 from memreg.engines.worker import run_job
+from memreg.questions import corr_grid
 from memreg.registry import Registry, artifacts, leases
 from memreg.registry.connection import connect
 from memreg.show.terminal import Reporter
 from memreg.studies import cell_training
-from memreg.studies.study import Where, run_study
+from memreg.studies.study import Where
 
 WRITES = ("create_experiment", "create_run", "update_run", "set_terminated")
 WRITES += ("log_batch", "log_inputs", "set_tag", "delete_tag")
@@ -23,7 +24,7 @@ class Dead(BaseException):
     """As SIGKILL: nothing is written from here on."""
 
 
-def here(jobs, datasets, resources):
+def here(jobs, datasets):
     """An engine: members trained in this process, so that hundreds of studies take seconds."""
     for job in jobs:
         yield job, run_job(job, datasets[job.cell.dataset_fingerprint], "cpu", "memory")
@@ -32,9 +33,9 @@ def here(jobs, datasets, resources):
 def run(directory, monkeypatch):
     monkeypatch.chdir(directory)
     grid = tiny(members=4, cells=[{"dataset": "digits+subset=100", "epochs": 2, "batch_size": 32}])
-    where = Where(here, Resources(workers=1), tracking_uri=uri(directory))
+    where = Where(Engine(here, "cpu"), tracking_uri=uri(directory))
     with Reporter() as reporter:
-        return run_study(grid, "tiny", where, reporter)
+        return corr_grid.run(grid, "tiny", where, reporter)
 
 
 def dying(monkeypatch, after):

@@ -17,16 +17,16 @@ from memreg.cell import Cell
 from memreg.cli import memreg
 from memreg.design import Imported
 from memreg.errors import MemregError
-from memreg.exchange.incoming import SHARD, bring_in, from_outside
+from memreg.exchange.incoming import AT_ONCE, From, bring_in, from_outside
 from memreg.exchange.layouts import read
 from memreg.exchange.outgoing import CHUNK
 from memreg.grid import plan_cell
-from memreg.questions.correlation import correlate
+from memreg.questions import correlation
 from memreg.questions.leave_one_out import Request, plan
 from memreg.recipe import Recipe
 from memreg.registry import Registry
-from memreg.registry.reader import labels
-from memreg.scoring.better_scores import gaussian_scores, peer_scores, shrunk_scores
+from memreg.scoring.by_name import gaussian_scores, peer_scores, shrunk_scores
+from memreg.show.terminal import Reporter
 
 SCORES = ["score", "standard_error", "low", "high", "included_count", "excluded_count"]
 
@@ -38,7 +38,7 @@ def known(**fields):
 def feldman_zhang(registry, cell, path):
     """What mnist_infl_mem.py holds of its networks."""
     members, n = registry.predictions(cell), registry.predictions(cell).n_train
-    correct = members.correct(labels(registry.examples(cell)))
+    correct = members.correct(registry.cell(cell).labels)
     np.savez(
         path,
         trainset_mask=members.included,
@@ -68,12 +68,12 @@ def test_masks_and_correctness_become_a_cell_with_the_same_scores(here, source):
     assert cells["design"].tolist() == ["imported"] * 4
     for mine, theirs in zip(cells["cell"], originals["cell"], strict=True):
         assert registry.scores(mine)[SCORES].equals(source.scores(theirs)[SCORES])
-        assert registry.cell(mine).design.networks == 20
-        assert peer_scores(registry, mine)["score"].notna().any()
+        assert registry.cell(mine).cell.design.networks == 20
+        assert peer_scores(registry.cell(mine))["score"].notna().any()
         for by_probability in (gaussian_scores, shrunk_scores):
             with pytest.raises(MemregError, match="without p_label"):
-                by_probability(registry, mine)
-    together = correlate(registry, [f"theirs{i}" for i in range(4)])
+                by_probability(registry.cell(mine))
+    together = correlation.run(correlation.Request(",".join(f"theirs{i}" for i in range(4))), registry).result
     x, y = originals["test_accuracy"], originals["mean_score"]
     assert together.pooled["mean_score"].r == pytest.approx(np.corrcoef(x, y)[0, 1])
     assert "vgg3" in here("cells")
@@ -111,7 +111,7 @@ def test_a_zarr_group_has_the_arrays_of_the_npz_in_chunks_of_members(here):
     import zarr
 
     rng = np.random.default_rng(0)
-    k, n_train, n_test = SHARD + 50, 6, 3
+    k, n_train, n_test = AT_ONCE + 50, 6, 3
     np.savez(
         "in.npz",
         trainset_mask=rng.random((k, n_train)) < 0.7,
@@ -155,7 +155,7 @@ def test_diverged_members_and_unknown_wrong_classes_go_out_and_come_in(here):
     assert (cells["members"][0], cells["diverged"][0]) == (5, 1)
     for suffix in ("npz", "parquet"):
         here("export", cells["cell"][0], f"y.{suffix}")
-        assert (read(Path(f"y.{suffix}")).predicted == stored.predicted).all()
+        assert (read(Path(f"y.{suffix}")).members.predicted == stored.predicted).all()
 
 
 def lira(directory, k=8, n=30, classes=4, seed=0):
@@ -199,7 +199,7 @@ def test_liras_directories_become_a_cell_without_test_accuracy(here, tmp_path):
     note = mlflow.MlflowClient().get_run(cells["run_id"][0]).data.tags["mlflow.note.content"]
     assert "nan" not in note
     with pytest.raises(MemregError, match="0 cells with scores and test accuracy"):
-        correlate(registry, "imported")
+        correlation.run(correlation.Request("imported"), registry)
 
 
 def rows(k=4, n_train=6, n_test=3):
@@ -229,12 +229,12 @@ def test_plain_tables_in_any_order_of_rows(tmp_path):
     a, b = read(tmp_path / "x.csv"), read(tmp_path / "x.parquet")
     assert a.content == b.content
     assert a.fingerprint == b.fingerprint
-    assert (a.predicted.reshape(-1) == table["predicted"]).all()
+    assert (a.members.predicted.reshape(-1) == table["predicted"]).all()
     assert a.n_train == 6
     correct = table.assign(correct=table["label"] == table["predicted"])
     correct.drop(columns=["predicted", "label"]).to_parquet(tmp_path / "y.parquet")
     c = read(tmp_path / "y.parquet")
-    assert ((c.predicted == c.labels) == (a.predicted == a.labels)).all()
+    assert (c.members.correct(c.labels) == a.members.correct(a.labels)).all()
 
 
 BAD_TABLES = {
@@ -372,7 +372,8 @@ def test_bad_directories_and_files_are_refused(tmp_path):
 
 def test_imported_cells_cannot_be_trained(here):
     cell = from_outside(read_rows(), "digits", {"model": "vgg3"})
-    bring_in([cell], "theirs", "imported", "A table.")
+    with Reporter() as progress:
+        bring_in([cell], From("theirs", "imported", "A table."), progress)
     with pytest.raises(MemregError, match="was imported: how to train more"):
         plan(Request(cell.cell.hash, "random:2"), Registry())
     with pytest.raises(MemregError, match="cannot be trained"):

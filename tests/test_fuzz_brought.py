@@ -26,8 +26,9 @@ from memreg.data.tree import is_system
 from memreg.errors import MemregError
 from memreg.exchange.layouts import read
 from memreg.grid import load_grid
+from memreg.members import Members
 from memreg.recipe import Recipe
-from memreg.registry.shards import members_of, read_shard, stack, write_shard
+from memreg.registry.shards import read_shard, write_shard
 from memreg.training import train_member
 
 FEW, MANY = 15, 2000
@@ -110,8 +111,8 @@ def check_labels_as_people_have_them(train, test, seed, noise):
     member = train_member(RECIPE, dataset, included, seed)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "0.arrow"
-        write_shard(path, [member], "cell", "data")
-        stored = stack([read_shard(path, "cell", "data")])
+        write_shard(path, Members.of([member]), "cell", "data")
+        stored = read_shard(path, "cell", "data")
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
     right = [
         stored.predicted[0, i] != 65535 and called[int(stored.predicted[0, i])] == called[int(label)]
@@ -152,8 +153,8 @@ def check_masks(mask, right, test, labels):
             one_line(error)
             return
         shard = Path(directory) / "0.arrow"
-        write_shard(shard, members_of(found.shard(0, len(found.included))), "cell", "data")
-        stored = stack([read_shard(shard, "cell", "data")])
+        write_shard(shard, found.members, "cell", "data")
+        stored = read_shard(shard, "cell", "data")
     whole = np.asarray(right if test is None else np.concatenate([right, test], 1))
     for member in range(len(mask)):
         expected = [bool(v) for v in whole[member]]
@@ -370,8 +371,8 @@ def check_files_of_predictions(seed, names, changes, columns, twice):
         right = [r["predicted"] not in ("-1",) and same(r["label"], r["predicted"]) for r in order]
     else:
         right = [r["correct"].lower() in true for r in order]
-    assert (found.predicted == found.labels).reshape(-1).tolist() == right
-    assert found.included.reshape(-1).tolist() == [r["included"].lower() in true for r in order]
+    assert found.members.correct(found.labels).reshape(-1).tolist() == right
+    assert found.members.included.reshape(-1).tolist() == [r["included"].lower() in true for r in order]
     if {"label", "predicted", "correct"} <= columns:
         assert right == [r["correct"].lower() in true for r in order]
 

@@ -33,12 +33,12 @@ def test_predictions_give_the_logged_accuracies(tmp_path, monkeypatch):
     cells = registry.cells("labels")
     assert len(cells) == len(names)
     for given, row in zip([*LABELS.values(), None], cells.itertuples(), strict=True):
-        examples = registry.examples(row.cell)
+        examples = registry.cell(row.cell).examples
         stored = registry.predictions(row.cell)
         right = stored.correct(examples["label"].to_numpy())
         n = stored.n_train
-        logged = registry.series(row.cell, "member/test_accuracy")
-        included = registry.series(row.cell, "member/included_accuracy")
+        logged = registry.cell(row.cell).series("member/test_accuracy")
+        included = registry.cell(row.cell).series("member/included_accuracy")
         for m in range(3):
             assert right[m, n:].mean() == logged[m]
             assert right[m, :n][stored.included[m]].mean() == included[m]

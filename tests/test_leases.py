@@ -239,7 +239,7 @@ def test_a_lease_ends_with_its_driver(two):
 @pytest.mark.parametrize("store_uri", ["sqlite"], indirect=True)
 def test_a_cell_that_was_never_complete_is_not_read(two):
     registry = Registry()
-    for read in (registry.scores, registry.cell, registry.predictions, registry.cell_run):
+    for read in (registry.scores, registry.cell, registry.predictions):
         with pytest.raises(
             MemregError, match="is not complete: the command of study 's0' trains the members"
         ):

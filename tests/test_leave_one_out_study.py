@@ -27,7 +27,7 @@ def cells_of(registry, design):
 def loo_cell(registry, target):
     """The first leave-one-out cell that has this target."""
     cells = cells_of(registry, "leave_one_out")["cell"]
-    return next(c for c in cells if target in registry.cell(c).design.targets)
+    return next(c for c in cells if target in registry.cell(c).cell.design.targets)
 
 
 def fields():
@@ -67,7 +67,7 @@ def test_leave_one_out_is_equation_1_and_is_never_trained_twice(tool):
     out = loo(do, cell, [0, 5, 201, 230])
     assert "22 already in the registry, 0 to train" in out
     without, everything = registry.predictions(hash_), registry.predictions(all_cell)
-    label = registry.examples(cell)["label"].to_numpy()
+    label = registry.cell(cell).examples["label"].to_numpy()
     table = registry.scores(hash_, "leave_one_out")
     assert table["score"].notna().sum() == 4
     for k, target in enumerate([0, 5, 201, 230]):
@@ -119,7 +119,8 @@ def test_fixed_subsets_leave_one_out_inside_them(tool):
     (fixed,) = cells_of(registry, "fixed")["cell"]
     base = registry.predictions(fixed).included
     assert (base == base[0]).all()
-    hash_ = next(c for c in cells_of(registry, "leave_one_out")["cell"] if registry.cell(c).design.r == 0.5)
+    several = cells_of(registry, "leave_one_out")["cell"]
+    hash_ = next(c for c in several if registry.cell(c).cell.design.r == 0.5)
     for mask in registry.predictions(hash_).included:
         assert (mask != base[0]).sum() == 1
 
@@ -163,7 +164,7 @@ def test_targets_chosen_by_score_are_estimated_on_the_other_half(tool):
     newest = registry.cells("top").query("design == 'leave_one_out'")["cell"].iloc[0]
     out = do(approximation, "--subset-cell", cell, "--loo-cell", newest)
     assert out.strip().startswith("subsets r = 0.7, second half against leave-one-out on 3 targets")
-    chosen = registry.cell(newest).design.targets
+    chosen = registry.cell(newest).cell.design.targets
     loo(do, cell, chosen, "--members", "2", "--study", "again")
     do(memorization, "--cell", cell, "--estimator", "peers")
     out = do(approximation, "--subset-cell", f"{cell}:peers", "--loo-cell", newest)
@@ -243,7 +244,7 @@ def test_a_spread_cell_keeps_a_cells_neighbours_apart(tool):
     do(train, "--dataset", PLANTED, *fields(), *more)
     registry = Registry()
     (hash_,) = cells_of(registry, "spread")["cell"]
-    groups = registry.cell(hash_).design.neighbours
+    groups = registry.cell(hash_).cell.design.neighbours
     included = registry.predictions(hash_).included
     assert (included.sum(0) == 9).all()
     for group in groups:
@@ -261,7 +262,7 @@ def test_influence_says_how_many_pairs_chance_gives_and_draws_them(tool):
     assert metrics["pairs_above"] > metrics["pairs_by_chance"] > 1
     assert f"where chance alone gives {metrics['pairs_by_chance']:.0f}" in out
     assert "can be told from chance" in out
-    label = Registry().examples(cell)["label"].to_numpy()
+    label = Registry().cell(cell).examples["label"].to_numpy()
     n = members.included.shape[1]
     right = members.predicted[:, n:] == label[n:]
     p1, p0 = (

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -29,7 +30,7 @@ def test_no_member_is_lost_when_workers_die_while_the_driver_is_elsewhere(count)
     jobs = [Job(item.cell, member) for member in range(12)]
     resources = Resources(workers=count)
     found = []
-    for job, _ in engine("local", resources)(jobs, {item.cell.dataset_fingerprint: item.dataset}, resources):
+    for job, _ in engine("local", resources).run(jobs, {item.cell.dataset_fingerprint: item.dataset}):
         found.append(job.member)
         if len(found) in (2, 7):
             kill()
@@ -42,4 +43,4 @@ def test_an_engine_that_leaves_members_out_is_no_success(tmp_path, monkeypatch):
     resources = Resources(workers=1)
     local = engine("local", resources)
     with pytest.raises(RuntimeError, match="without 1 members"):
-        run(tiny(), tmp_path, on=lambda jobs, *rest: local(jobs[1:], *rest))
+        run(tiny(), tmp_path, on=replace(local, run=lambda jobs, datasets: local.run(jobs[1:], datasets)))

@@ -81,9 +81,7 @@ def test_workers_that_die_of_a_signal(monkeypatch, number, said):
     monkeypatch.setattr(worker, "work", Die(int(number)))
     with pytest.raises(MemregError, match=f"a worker died 3 times while member 0 .*{said}") as info:
         list(
-            engine("local", resources)(
-                [Job(item.cell, 0)], {item.cell.dataset_fingerprint: item.dataset}, resources
-            )
+            engine("local", resources).run([Job(item.cell, 0)], {item.cell.dataset_fingerprint: item.dataset})
         )
     assert "\n" not in str(info.value)
 

@@ -12,8 +12,8 @@ from statsmodels.stats.multitest import multipletests
 from studies import refused, uri
 
 from entrypoints.marginal_utility import utility
+from memreg.questions.marginal_utility import MarginalUtility, affected
 from memreg.registry import Registry
-from memreg.scoring.marginal_utility import MarginalUtility, affected
 
 SOME = ("--members", "6", "--neighbours", "groups", "--workers", "2")
 
@@ -42,7 +42,7 @@ def test_arms_are_trained_compared_and_reused(tool):
     row = table.query("images == 'all' and arm == 'scored' and threshold == 0.6").iloc[0]
     assert row["removed"] == (score >= 0.6).sum()
     own = next(c for c in cells["cell"] if (~registry.predictions(c).included[0] == (score >= 0.6)).all())
-    label = registry.examples(cell)["label"].to_numpy()
+    label = registry.cell(cell).examples["label"].to_numpy()
 
     def accuracy(hash_):
         found = registry.predictions(hash_)
@@ -83,20 +83,19 @@ def test_equivalence_is_decided_by_the_corrected_p_value(tool):
     words = []
     for corrected in (0.03, 0.15):
         same = table.assign(p_holm=1.0, p_equivalent=0.03, p_equivalent_holm=corrected)
-        words.append(MarginalUtility(same, pd.DataFrame(), 6, 0.5, "", "").in_words())
+        words.append(MarginalUtility(same, pd.DataFrame(), 0.5, "", "", ()).in_words())
     assert "(no difference of 0.5 points or more)" in words[0]
     assert "(undecided)" in words[1]
     shifted = table.assign(p_holm=0.01, difference_both_low=-3.0, difference_both_high=1.0)
-    assert "on these test images)" in MarginalUtility(shifted, pd.DataFrame(), 6, 0.5, "", "").in_words()
+    assert "on these test images)" in MarginalUtility(shifted, pd.DataFrame(), 0.5, "", "", ()).in_words()
 
 
 def test_sub_populations_that_rest_on_chance_are_left_out_and_the_answer_says_why(done, monkeypatch):
     """With 20 members on digits, without planted groups, nearly every pair is chance."""
     monkeypatch.chdir(done[0])
     registry = Registry(uri(done[0]))
-    cell = registry.cells("tiny")["cell"][0]
-    n = int((registry.examples(cell)["split"] == "train").sum())
-    found = affected(registry, cell, {0.25: np.ones(n, bool)})
+    cell = registry.cell(registry.cells("tiny")["cell"][0])
+    found = affected(cell, {0.25: np.ones(cell.n_train, bool)})
     assert not found.images[0.25].any()
     assert re.search(r"left out, .* chance alone gives [\d,]+\. .* take about [\d,]+ members", found.left_out)
 
@@ -108,10 +107,10 @@ def test_sub_populations_are_those_of_pairs_that_can_be_told_from_chance(monkeyp
     p = np.full((2000, 400), 0.5)
     p[:, ::10] += 0.3 * (included - 0.7)
     members = SimpleNamespace(included=included, correct_test=rng.random(p.shape) < p)
-    monkeypatch.setattr("memreg.scoring.marginal_utility.read_members", lambda *_: members)
+    monkeypatch.setattr("memreg.questions.marginal_utility.outcomes", lambda *_: members)
     examples = pd.DataFrame({"split": ["train"] * n + ["test"] * 400})
-    registry = SimpleNamespace(examples=lambda cell: examples)
-    found = affected(registry, "cell", {0.5: np.arange(n) < 7})
+    cell = SimpleNamespace(examples=examples, n_train=n)
+    found = affected(cell, {0.5: np.arange(n) < 7})
     assert found.left_out == ""
     assert np.flatnonzero(found.images[0.5]).tolist() == [0, 10, 20, 30, 40, 50, 60]
 

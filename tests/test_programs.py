@@ -85,7 +85,7 @@ def test_scores_find_planted_labels(tmp_path, monkeypatch):
     cell = {"dataset": "digits+subset=300+noise=0.2", "augmentation": 0, "epochs": 30, "model": "vgg3-w16"}
     outcome = run(tiny(members=40, cells=[cell]), tmp_path)
     registry = Registry(uri(tmp_path))
-    examples = registry.examples(outcome.cells["cell"][0]).query("split == 'train'")
+    examples = registry.cell(outcome.cells["cell"][0]).examples.query("split == 'train'")
     flipped = examples["label"] != examples["clean_label"]
     score = registry.scores(outcome.cells["cell"][0])["score"]
     assert flipped.sum() == 60

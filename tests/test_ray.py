@@ -15,7 +15,7 @@ from parts import needs
 from studies import TINY, run, same_bits, tiny, uri
 
 from memreg import options
-from memreg.engines import Job, Resources, engine
+from memreg.engines import Engine, Job, Resources, engine
 from memreg.errors import MemregError
 from memreg.registry import Registry
 from memreg.studies.resolved import resolve
@@ -76,15 +76,15 @@ def test_a_node_is_killed_in_the_middle_and_the_bits_are_those_of_local(cluster,
     on_ray = engine("ray", Resources())
     busy = []
 
-    def kills(*arguments):
-        for i, finished in enumerate(on_ray(*arguments)):
+    def kills(jobs, datasets):
+        for i, finished in enumerate(on_ray.run(jobs, datasets)):
             yield finished
             if i >= 20 and not busy and (found := trainers(cluster.second)):
                 busy.extend(found)
                 cluster.remove_node(cluster.second, allow_graceful=False)
 
     monkeypatch.chdir(tmp_path)
-    outcome = run(tiny(), tmp_path, workers=0, on=kills)
+    outcome = run(tiny(), tmp_path, workers=0, on=Engine(kills, "cpu"))
     assert busy
     until(lambda: sum(node["Alive"] for node in ray.nodes()) == 1)
     assert (outcome.cells["members"] == 20).all()
@@ -108,7 +108,7 @@ def test_a_member_whose_worker_always_dies_is_one_clear_line(cluster):
     thread.start()
     try:
         with pytest.raises(MemregError, match="died 3 times while member 0 of vgg3-w8 on digits"):
-            list(engine("ray", Resources())(work, datasets, Resources()))
+            list(engine("ray", Resources()).run(work, datasets))
     finally:
         stop.set()
         thread.join()
@@ -149,7 +149,7 @@ def test_shares_of_gpus_are_places(cluster):
         assert _places(Resources(gpus=0.25, threads=4)) == 2
         work, datasets = jobs(2)
         with pytest.raises(MemregError, match=r"^device 'cuda' asked for, but torch sees no CUDA here"):
-            list(engine("ray", Resources(gpus=0.25))(work, datasets, Resources(gpus=0.25)))
+            list(engine("ray", Resources(gpus=0.25)).run(work, datasets))
     finally:
         cluster.remove_node(node, allow_graceful=False)
 
@@ -213,4 +213,4 @@ def test_what_an_engine_cannot_give_is_refused(name, resources, message):
 
 
 def test_gpus_are_an_option_of_both_entry_points():
-    assert "gpus" in {p.name for p in options.resource_options(lambda: None).__click_params__}
+    assert "gpus" in {p.name for p in corr_grid.params}

@@ -24,10 +24,10 @@ from entrypoints.marginal_utility import utility
 from memreg import options
 from memreg.cell import Cell
 from memreg.data import load, load_stored
+from memreg.data.stored import images_of
 from memreg.design import Subsets
 from memreg.errors import MemregError
 from memreg.grid import check_name, parse_grid
-from memreg.questions.subpopulations import same_data
 from memreg.recipe import Recipe
 from memreg.registry import Registry, Store
 from memreg.registry.artifacts import Artifacts
@@ -180,7 +180,7 @@ def test_code_runs_only_if_the_user_names_it_and_never_because_a_registry_does(
         with pytest.raises(MemregError, match="is code, which never runs because"):
             resolve_like(cell, [(cell.design, 1)])
         with pytest.raises(MemregError, match=f"name it yourself, by dataset={dataset}".replace("+", r"\+")):
-            same_data(cell, None, None)
+            images_of(cell, None, None)
         bad_input(
             monkeypatch, capsys, leave_one_out, *arguments, "--dataset", "other:code", match="data set is"
         )

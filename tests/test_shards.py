@@ -3,8 +3,8 @@ import pyarrow.feather
 import pytest
 
 from memreg.errors import MemregError
-from memreg.prediction import Prediction
-from memreg.registry.shards import COLUMNS, read_shard, stack, write_shard
+from memreg.members import COLUMNS, Members, Prediction
+from memreg.registry.shards import read_shard, write_shard
 
 CELL, DATA = "c" * 64, "d" * 64
 
@@ -26,8 +26,8 @@ def prediction(member, n_train=21, n_test=10, dtype=np.uint8):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_what_is_written_is_read(tmp_path, dtype):
     members = [prediction(m, dtype=dtype) for m in (7, 2, 5)]
-    write_shard(tmp_path / "000002.arrow", members, CELL, DATA)
-    read = stack([read_shard(tmp_path / "000002.arrow", CELL, DATA)])
+    write_shard(tmp_path / "000002.arrow", Members.of(members), CELL, DATA)
+    read = read_shard(tmp_path / "000002.arrow", CELL, DATA)
     assert read.member.tolist() == [2, 5, 7]
     for row, p in enumerate(sorted(members, key=lambda p: p.member)):
         for name in COLUMNS[2:]:
@@ -37,7 +37,7 @@ def test_what_is_written_is_read(tmp_path, dtype):
 
 
 def test_a_shard_is_the_contract_for_readers_without_memreg(tmp_path):
-    write_shard(tmp_path / "s.arrow", [prediction(0), prediction(1)], CELL, DATA)
+    write_shard(tmp_path / "s.arrow", Members.of([prediction(0), prediction(1)]), CELL, DATA)
     table = pyarrow.feather.read_table(tmp_path / "s.arrow")
     assert table.column_names == list(COLUMNS)
     types = {field.name: str(field.type) for field in table.schema}
@@ -56,16 +56,16 @@ def test_a_shard_is_the_contract_for_readers_without_memreg(tmp_path):
 
 
 def test_chosen_columns_only(tmp_path):
-    write_shard(tmp_path / "s.arrow", [prediction(0)], CELL, DATA)
-    assert list(read_shard(tmp_path / "s.arrow", columns=("included", "predicted"))) == [
-        "included",
-        "predicted",
-    ]
+    write_shard(tmp_path / "s.arrow", Members.of([prediction(0)]), CELL, DATA)
+    read = read_shard(tmp_path / "s.arrow", columns=("included", "predicted"))
+    assert list(read.columns) == ["included", "predicted"]
+    with pytest.raises(KeyError, match="p_max"):
+        _ = read.p_max
 
 
 def test_every_truncation_and_every_flipped_bit_is_refused(tmp_path):
     path = tmp_path / "s.arrow"
-    write_shard(path, [prediction(m) for m in range(3)], CELL, DATA)
+    write_shard(path, Members.of([prediction(m) for m in range(3)]), CELL, DATA)
     whole = path.read_bytes()
     truth = read_shard(path)
     rng = np.random.default_rng(0)
@@ -81,11 +81,11 @@ def test_every_truncation_and_every_flipped_bit_is_refused(tmp_path):
             read = read_shard(path, CELL, DATA)
         except MemregError:
             continue
-        assert all((read[name] == truth[name]).all() for name in COLUMNS)
+        assert all((read.columns[name] == truth.columns[name]).all() for name in COLUMNS)
 
 
 def test_anothers_shard_is_refused(tmp_path):
-    write_shard(tmp_path / "s.arrow", [prediction(0)], CELL, DATA)
+    write_shard(tmp_path / "s.arrow", Members.of([prediction(0)]), CELL, DATA)
     with pytest.raises(MemregError, match="another cell"):
         read_shard(tmp_path / "s.arrow", "e" * 64, DATA)
     with pytest.raises(MemregError, match="another data set"):

@@ -88,8 +88,8 @@ def test_it_ends_with_the_same_bits_as_undisturbed_on_sqlite(registry, done):
     for cell in expected["cell"]:
         same_bits(registry.predictions(cell), local.predictions(cell))
         assert registry.scores(cell).equals(local.scores(cell))
-        assert registry.examples(cell).equals(local.examples(cell))
-        assert registry.cell(cell) == local.cell(cell)
+        assert registry.cell(cell).examples.equals(local.cell(cell).examples)
+        assert registry.cell(cell).cell == local.cell(cell).cell
 
 
 def test_queries_and_analyses(team, registry, monkeypatch, capsys):
@@ -121,7 +121,7 @@ def test_import_and_export(registry, tmp_path, monkeypatch, capsys):
 
 def test_a_damaged_shard_is_refused_and_mended(team, registry):
     cell = registry.cells()["cell"][1]
-    run_id = registry.cell_run(cell).info.run_id
+    run_id = registry.cell(cell).run_id
     truth = registry.predictions(cell)
     shard = next(team.artifacts.rglob(f"{run_id}/artifacts/predictions/000000.arrow"))
     shard.write_bytes(shard.read_bytes()[:-100])
@@ -142,7 +142,7 @@ def test_scores_of_a_cell_that_has_grown_are_the_new_ones(team, registry):
 
 def test_a_missing_artifact_is_said_in_one_line(registry):
     with pytest.raises(MemregError, match=r"has no artifact nothing\.json: its cell is not complete") as info:
-        registry.artifacts(registry.cell_run(registry.cells()["cell"][0])).get("nothing.json")
+        registry.cell(registry.cells()["cell"][0]).artifacts.get("nothing.json")
     assert "\n" not in str(info.value)
 
 

@@ -20,6 +20,7 @@ def test_runs_are_the_contract_read_without_memreg(done):
     study = client.get_run(outcome.run_id)
     tags = {k: v for k, v in study.data.tags.items() if k.startswith("memreg.")}
     assert tags.pop("memreg.versions").startswith("Python 3.")
+    assert tags.pop("memreg.cells").split(",") == outcome.cells["cell"].tolist()
     assert tags == {
         "memreg.kind": "study",
         "memreg.study": "tiny",
@@ -108,7 +109,7 @@ def test_registry_answers(done):
     assert predictions.member.tolist() == list(range(20))
     assert predictions.included.shape == (20, 300)
     assert predictions.p_label.shape == (20, 800)
-    examples = registry.examples(cells["cell"][3])
+    examples = registry.cell(cells["cell"][3]).examples
     assert (examples["clean_label"] != examples["label"]).sum() == 60
     for wrong in ("nothing", "abcdef123", "it's"):
         with pytest.raises(MemregError):
@@ -190,7 +191,7 @@ def test_cells_of_older_memregs_are_read_as_what_they_are_and_grow_with_their_ma
     assert "memorized_fraction/0.25" not in known
     assert Registry(uri(tmp_path)).cells(columns=["counted_fraction/0.25"])["counted_fraction/0.25"][0] == 0.4
     before = registry.predictions(hash_)
-    design = registry.cell(hash_).design
+    design = registry.cell(hash_).cell.design
     assert (before.included == np.stack([design.included(m, 300) for m in range(20)])).all()
 
     again = run(tiny(**old, members=20), tmp_path, study="again").cells.iloc[0]

@@ -4,7 +4,7 @@ import torch
 
 from memreg.data import augmentation, load
 from memreg.data.batches import batches, scale
-from memreg.prediction import no_class
+from memreg.members import no_class
 from memreg.recipe import Recipe
 from memreg.training import batch_order, train_member, triangle
 

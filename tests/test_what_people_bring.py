@@ -195,8 +195,8 @@ def members(build, change=lambda root: None):
         path = build(tmp / "x")
         changed = change(path)
         found = read(changed if isinstance(changed, Path) else path)
-        assert found.included.tolist() == MASK.tolist()
-        return (found.predicted == found.labels).tolist(), found.sources[-1] if found.sources else ""
+        assert found.members.included.tolist() == MASK.tolist()
+        return found.members.correct(found.labels).tolist(), found.sources[-1] if found.sources else ""
 
     return make
 
@@ -206,7 +206,7 @@ def frame(suffix, change=lambda t: t, **how):
         given = change(table())
         path = tmp / f"x.{suffix}"
         given.to_csv(path, index=False, **how) if suffix == "csv" else given.to_parquet(path, **how)
-        return (lambda r: (r.predicted == r.labels).tolist())(read(path))
+        return (lambda r: r.members.correct(r.labels).tolist())(read(path))
 
     return make
 
@@ -214,7 +214,7 @@ def frame(suffix, change=lambda t: t, **how):
 def zipped(**arrays):
     def make(tmp):
         np.savez(tmp / "x.npz", **arrays)
-        return (lambda r: (r.predicted == r.labels).tolist())(read(tmp / "x.npz"))
+        return (lambda r: r.members.correct(r.labels).tolist())(read(tmp / "x.npz"))
 
     return make
 
@@ -291,7 +291,9 @@ def behind_a_proxy(_):
 
 
 def printed(_):
-    code = "from memreg import plain_text; plain_text.adapt(); print('a \\u2265 b \\u2212 \\u00e9 \\u6f22')"
+    code = (
+        "from memreg.show import plain_text; plain_text.adapt(); print('a \\u2265 b \\u2212 \\u00e9 \\u6f22')"
+    )
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     return subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
@@ -418,8 +420,8 @@ def test_what_members_were_called_is_kept_and_goes_along(tmp_path, here):
     from memreg.registry import Registry
 
     registry = Registry()
-    run = registry.cell_run(registry.cells()["cell"][0])
-    kept = pd.read_parquet(registry.artifacts(run).get("members.parquet"))
+    cell = registry.cell(registry.cells()["cell"][0])
+    kept = pd.read_parquet(cell.artifacts.get("members.parquet"))
     assert dict(zip(kept["member"], kept["source"], strict=True)) == {0: "0", 1: "1", 2: "10"}
     here("export", "imported", "x.zip")
     import zipfile

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from memreg.data.dataset import Dataset
 from memreg.data.labels import numbered, plain
 from memreg.errors import MemregError
-from memreg.prediction import MOST_CLASSES
+from memreg.members import MOST_CLASSES
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 

@@ -4,10 +4,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from pydantic import Field
+
+from memreg.asked import Asked
 from memreg.cell import Cell
 from memreg.data.dataset import Dataset
 from memreg.errors import MemregError
-from memreg.prediction import Prediction
+from memreg.members import Prediction
 
 AHEAD = 2  # jobs submitted per worker: enough that none waits for the driver
 ATTEMPTS = 3  # a member whose worker dies this often is given up
@@ -19,23 +22,28 @@ class Job:
     member: int
 
 
-Engine = Callable[[Iterable[Job], Mapping[str, Dataset], "Resources"], Iterator[tuple[Job, Prediction]]]
-"""Runs jobs on data sets by fingerprint; yields each with its prediction, in the order they finish."""
-
-
 @dataclass(frozen=True)
-class Resources:
+class Engine:
+    """Where members come from."""
+
+    run: Callable[[Iterable[Job], Mapping[str, Dataset]], Iterator[tuple[Job, Prediction]]]
+    """Runs jobs on data sets by fingerprint; yields each with its prediction, in the order they finish."""
+    device: str
+    """On which it trains, as torch names it; "" if it trains nothing."""
+
+
+class Resources(Asked):
     """Where and with what members are trained. Nothing here is part of what a cell is."""
 
-    workers: int = 0
-    """Processes; 0 for as many as cores divided by `threads`."""
-    threads: int = 1
+    workers: int = Field(0, ge=0)
+    """Processes; 0 for as many as cores divided by threads."""
+    threads: int = Field(1, ge=1)
     """Torch threads of each process."""
     device: str = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    """auto, cpu, cuda or cuda:N."""
     loader: str = "memory"
-    """What reads training images: `memory` or `ffcv`. Both give the same networks."""
-    gpus: float = 0.0
+    """What reads training images: memory or ffcv. Both give the same networks."""
+    gpus: float = Field(0.0, ge=0)
     """Share of a GPU that a member is given by Ray; 0.25 puts four on each."""
 
     @property

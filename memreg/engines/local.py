@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from memreg.data.sharing import share
 from memreg.engines import server, worker
 from memreg.engines.job import AHEAD, ATTEMPTS, Engine, Job, Resources, resolve_device, resolve_loader
 from memreg.errors import MemregError
-from memreg.prediction import Prediction
+from memreg.members import Prediction
 
 SECONDS = 5.0  # for a worker whose pool is broken to be seen to have ended
 HINTS = {
@@ -29,11 +30,11 @@ HINTS = {
 def local(resources: Resources) -> Engine:
     """`run_local`, with the process that its workers will be forked from already importing torch."""
     server.begin()
-    resolve_device(resources.device)
+    device = resolve_device(resources.device)
     resolve_loader(resources.loader)
     if resources.gpus:
         raise MemregError("gpus is for engine=ray: with engine=local say device=cuda")
-    return run_local
+    return Engine(partial(run_local, resources=resources), device)
 
 
 def run_local(

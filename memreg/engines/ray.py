@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from memreg.data.dataset import Dataset
 from memreg.engines.job import AHEAD, ATTEMPTS, Engine, Job, Resources, resolve_device, resolve_loader
 from memreg.engines.worker import run_job
 from memreg.errors import MemregError
-from memreg.prediction import Prediction
+from memreg.members import Prediction
 
 SECONDS = 5  # Ray itself would go on trying for minutes
 PATIENCE = 300.0  # seconds without a node that can run a member, before that is an error
@@ -39,7 +39,7 @@ def connect(resources: Resources) -> Engine:
     if _places(resources) == 0:
         needs = f"{resources.threads} CPUs" + (f" and {resources.gpus:g} GPUs" if resources.gpus else "")
         raise MemregError(f"no node of the Ray cluster has the {needs} that a member asks for")
-    return run_ray
+    return Engine(partial(run_ray, resources=resources), "cuda" if resources.gpus else "cpu")
 
 
 def run_ray(

@@ -12,7 +12,7 @@ from memreg.data.dataset import Dataset
 from memreg.data.sharing import open_shared
 from memreg.engines.job import Job
 from memreg.errors import MemregError
-from memreg.prediction import Prediction
+from memreg.members import Prediction
 from memreg.training import train_member
 
 _datasets: dict[str, Dataset] = {}

@@ -14,7 +14,7 @@ from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
 from memreg.estimators.counts import Floats, Mask
-from memreg.estimators.scores import THRESHOLDS
+from memreg.estimators.scores import THRESHOLDS, reaches
 
 CLOSE = 0.05
 """The paper's "within 5 % error"."""
@@ -54,7 +54,7 @@ def compare(
     observed, noise = _errors(a, b), _errors(noisy, noisy_truth)
     for key, values in observed.items():
         metrics[key], metrics[f"{key}_noise"] = float(values), float(np.mean(noise[key]))
-    within = np.abs(a - b) <= CLOSE + 1e-9
+    within = reaches(CLOSE, np.abs(a - b))
     metrics["within_0.05_low"], metrics["within_0.05_high"] = share_interval(within, group)
     for key, values in (("mean_error", a - b), ("mean_absolute_error", np.abs(a - b))):
         metrics[f"{key}_low"], metrics[f"{key}_high"] = mean_interval(values, group)
@@ -104,7 +104,7 @@ def by_size(error: Floats, size: NDArray[np.int64], group: NDArray[np.int64]) ->
     error, size, group: [targets]; size 0 is for ordinary examples, each of which is its own group.
     """
     frame = pd.DataFrame({"size": size, "mean_error": error, "mean_absolute_error": np.abs(error)})
-    frame["group"] = numbered(group, size)
+    frame["group"] = group_numbers(group, size)
     rows = []
     for own, part in frame.groupby("size"):
         means = part.groupby("group")[["mean_error", "mean_absolute_error"]].mean()
@@ -116,7 +116,7 @@ def by_size(error: Floats, size: NDArray[np.int64], group: NDArray[np.int64]) ->
     return pd.DataFrame(rows)
 
 
-def numbered(group: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
+def group_numbers(group: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
     """A number for each sub-population, and one for each ordinary example (size 0), shape [n]."""
     numbers: NDArray[np.int64] = np.where(size > 0, group, -1 - np.arange(len(group)))
     return numbers
@@ -133,7 +133,7 @@ def _consistent(estimate: pd.DataFrame, truth: pd.DataFrame) -> Mask:
 def _errors(a: Floats, b: Floats) -> dict[str, Floats]:
     error = a - b
     return {
-        "within_0.05": (np.abs(error) <= CLOSE + 1e-9).mean(-1),
+        "within_0.05": reaches(CLOSE, np.abs(error)).mean(-1),
         "mean_error": error.mean(-1),
         "mean_absolute_error": np.abs(error).mean(-1),
         "largest_error": np.abs(error).max(-1),
@@ -141,7 +141,7 @@ def _errors(a: Floats, b: Floats) -> dict[str, Floats]:
 
 
 def _at(a: Floats, b: Floats, group: NDArray[np.int64], threshold: float) -> dict[str, float]:
-    marked, memorized = (scores >= threshold - 1e-9 for scores in (a, b))
+    marked, memorized = (reaches(scores, threshold) for scores in (a, b))
     row: dict[str, float] = {
         "threshold": threshold,
         "marked": int(marked.sum()),
@@ -158,7 +158,7 @@ def _at(a: Floats, b: Floats, group: NDArray[np.int64], threshold: float) -> dic
 
 
 def _noise_at(a: Floats, b: Floats, threshold: float) -> dict[str, float]:
-    marked, memorized = (scores >= threshold - 1e-9 for scores in (a, b))
+    marked, memorized = (reaches(scores, threshold) for scores in (a, b))
     with np.errstate(invalid="ignore"):
         return {
             "false_positives_noise": float((marked & ~memorized).sum() / marked.sum()),

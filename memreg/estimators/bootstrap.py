@@ -15,7 +15,7 @@ from scipy.stats import t
 
 from memreg.estimators import mixture
 from memreg.estimators.counts import Counts, Floats, Tally
-from memreg.estimators.scores import THRESHOLDS
+from memreg.estimators.scores import THRESHOLDS, reaches
 from memreg.estimators.summary import counted_key, fraction_key
 
 CHUNK = 20_000_000  # elements of a replicates x examples array that are held at once
@@ -93,7 +93,7 @@ def _replicate(tally: Tally, counts: Counts, weights: NDArray[np.int64]) -> dict
             "included_accuracy": included.astype(float),
             "gap": (included - excluded).astype(float),
             "mean_score": np.where(known, score, 0).sum(1) / n,
-            **{counted_key(t): (score >= t - 1e-6).sum(1) / n for t in THRESHOLDS},
+            **{counted_key(t): reaches(score, t).sum(1) / n for t in THRESHOLDS},
         }
 
 

@@ -22,6 +22,8 @@ from memreg.estimators.scores import difference_interval
 
 ROWS = 256
 """Training examples of a block: with 10,000 test examples its counts stay in the cache."""
+SUBSTANTIAL = 0.15
+"""Feldman & Zhang's threshold for a substantial influence."""
 RATE = 0.05
 """Of the pairs that are told from chance, the share that may be false."""
 

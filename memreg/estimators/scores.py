@@ -1,7 +1,10 @@
 """Memorization scores: Equation 1 estimated from members that include and exclude each example."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from statsmodels.stats.proportion import proportion_confint
 
 from memreg.estimators.counts import Counts, Floats, Numbers
@@ -75,6 +78,30 @@ def mover(
     return low, high
 
 
+def reaches(score: Any, threshold: Any) -> Any:
+    """Whether a score is at or above a threshold, elementwise: the one rule for it.
+
+    Scores are differences of shares, and a threshold such as 0.15 is no binary fraction, so a score that is
+    exactly the threshold may come out a little below it. A few units in the last place of the scores' own
+    precision are forgiven. In float64 scores that differ at all differ by more, unless they are from millions
+    of members.
+    """
+    precision = np.result_type(score, np.float32)
+    return np.asarray(score) >= threshold - 8 * np.finfo(precision).eps
+
+
+def score_table(counts: Counts, labels: NDArray[np.int64]) -> pd.DataFrame:
+    """scores.parquet: `scores` with the examples in front. labels: training first."""
+    return by_example(scores(counts), labels)
+
+
+def by_example(table: pd.DataFrame, labels: NDArray[np.int64]) -> pd.DataFrame:
+    """A table of a row per training example with `example` and `label` in front; labels: training first."""
+    table.insert(0, "example", np.arange(len(table)))
+    table.insert(1, "label", labels[: len(table)])
+    return table
+
+
 def counted_fraction(score: Floats, threshold: float) -> float:
     """Share of training examples with score >= threshold (section 3.2); NaN if no example has a score.
 
@@ -82,4 +109,4 @@ def counted_fraction(score: Floats, threshold: float) -> float:
     estimates the share of true scores.
     """
     known = score[~np.isnan(score)]
-    return float(np.mean(known >= threshold - 1e-12)) if len(known) else float("nan")
+    return float(np.mean(reaches(known, threshold))) if len(known) else float("nan")

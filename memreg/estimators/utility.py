@@ -5,15 +5,18 @@ images another: `difference` says what other members would do on these images, `
 members would do on others, `over_both` what others would do on others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import pearsonr
 from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 
-from memreg.estimators.counts import Floats
+from memreg.estimators.arms import Arm
+from memreg.estimators.counts import Floats, Mask
 
 PAIRED = 0.05
 """Seeds are paired where members of equal seed are alike: correlated above 0, at this level."""
@@ -91,6 +94,89 @@ def over_both(members: Difference, images: Difference) -> Difference:
     shares = sum(part**2 / df for part, df in parts)
     df = variance**2 / shares if shares else members.df
     return Difference(members.mean, float("nan"), variance**0.5, df, members.paired)
+
+
+@dataclass(frozen=True, eq=False)
+class Right:
+    """Which test images each member of an arm gets right."""
+
+    member: NDArray[np.int64]
+    """Index of each member, shape [k]."""
+    images: Mask
+    """Shape [k, n_test]."""
+
+
+def compare_arms(
+    arms: Sequence[Arm],
+    right: Mapping[str, Right],
+    everything: str,
+    masks: Mapping[str, Sequence[Mask]],
+    margin: float,
+) -> pd.DataFrame:
+    """A row per kind of test images and arm, in points of accuracy; docs/registry.md has the columns.
+
+    right: by cell hash, of every arm and of `everything`, the cell without removals. masks: by the name of a
+    kind of test images, for each arm those that count, [n_test]; arms without any have no row. margin: in
+    points, the largest difference that counts as none.
+    """
+    control = {arm.threshold: right[arm.cell] for arm in arms if arm.name == "random"}
+    rows = []
+    for images, own in masks.items():
+        for arm, mask in zip(arms, own, strict=True):
+            if not mask.any():
+                continue
+            rows.append(
+                {
+                    "images": images,
+                    "threshold": arm.threshold,
+                    "arm": arm.name,
+                    "removed": arm.removed,
+                    "test_images": int(mask.sum()),
+                    **_from_everything(right[arm.cell], right[everything], mask, margin),
+                    **_from_random(arm, right, control.get(arm.threshold), mask),
+                }
+            )
+    table = pd.DataFrame(rows)
+    for key in ("p", "p_equivalent"):
+        table[f"{key}_holm"] = table.groupby(["images", "arm"])[key].transform(lambda p: holm(p.tolist()))
+    return table
+
+
+def _from_everything(arm: Right, everything: Right, mask: Mask, margin: float) -> dict[str, float | bool]:
+    whole, images = _differences(arm, everything, mask)
+    both = over_both(whole, images)
+    return {
+        "members": len(arm.member),
+        "test_accuracy": 100 * float(arm.images[:, mask].mean(1).mean()),
+        "difference": whole.mean,
+        "sd": whole.sd,
+        "standard_error": whole.standard_error,
+        "difference_low": whole.low,
+        "difference_high": whole.high,
+        "difference_images_low": images.low,
+        "difference_images_high": images.high,
+        "difference_both_low": both.low,
+        "difference_both_high": both.high,
+        "paired": whole.paired,
+        "p": whole.p,
+        "p_equivalent": whole.equivalence_p(margin),
+    }
+
+
+def _from_random(
+    arm: Arm, right: Mapping[str, Right], control: Right | None, mask: Mask
+) -> dict[str, float | bool]:
+    known = control is not None and control is not right[arm.cell]
+    against = _differences(right[arm.cell], control, mask)[0] if known and control else None
+    names = {"mean": "from_random", "low": "from_random_low", "high": "from_random_high"}
+    return {name: getattr(against, key) if against else float("nan") for key, name in names.items()}
+
+
+def _differences(a: Right, b: Right, mask: Mask) -> tuple[Difference, Difference]:
+    """In points, over the members that both arms have, and over test images."""
+    _, i, j = np.intersect1d(a.member, b.member, return_indices=True)
+    x, y = a.images[i][:, mask], b.images[j][:, mask]
+    return difference(100 * x.mean(1), 100 * y.mean(1)), over_images(100 * x.mean(0), 100 * y.mean(0))
 
 
 def holm(p: Sequence[float]) -> Floats:

@@ -84,15 +84,15 @@ def export_study(registry: Registry, study: str, path: Path) -> None:
     def write(to: Path) -> None:
         files: dict[str, _File] = {}
         with zipfile.ZipFile(to, "w", zipfile.ZIP_STORED) as target:
-            for run_id, cell, count in zip(table["run_id"], table["cell"], parameters, strict=True):
+            for cell, count in zip(registry.cells_by_run(table["run_id"]), parameters, strict=True):
                 about = _About(
                     parameters=None if pd.isna(count) else int(count),
-                    series={key: registry.series(run_id, key) for key in KEPT_SERIES},
+                    series={key: cell.series(key) for key in KEPT_SERIES},
                 )
                 own = [("series.json", about.model_dump_json().encode())]
-                for name, content in chain[tuple[str, bytes | Path]](own, registry.files(run_id)):
-                    if FILES.fullmatch(f"{cell}/{name}"):
-                        files[f"{cell}/{name}"] = _add(target, f"{cell}/{name}", content)
+                for name, content in chain[tuple[str, bytes | Path]](own, cell.files()):
+                    if FILES.fullmatch(f"{cell.hash}/{name}"):
+                        files[f"{cell.hash}/{name}"] = _add(target, f"{cell.hash}/{name}", content)
             manifest = _Manifest(
                 version=VERSION,
                 study=run.data.tags["memreg.study"],
@@ -177,10 +177,10 @@ def _incoming(directory: Path, name: str) -> Incoming:
     shards = sorted((directory / "predictions").glob("*.arrow"))
     members: list[int] = []
     for shard in shards:
-        arrays = read(shard)
-        if arrays["included"].shape[1] != sizes[0] or arrays["predicted"].shape[1] != sum(sizes):
+        read_ = read(shard)
+        if read_.n_train != sizes[0] or read_.predicted.shape[1] != sum(sizes):
             raise MemregError(f"{name}/{shard.name} does not fit its examples.parquet")
-        members += arrays["member"].tolist()
+        members += read_.member.tolist()
     if not members or len({*members}) < len(members):
         raise MemregError(f"{name} has no members, or one twice")
     kept = (*directory.glob("scores-*.parquet"), *directory.glob("members.parquet"))

@@ -1,33 +1,34 @@
 """Cells from elsewhere become cells like any other: a run each, under a study."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from memreg.asked import first_error
 from memreg.cell import Cell
+from memreg.data import Dataset
 from memreg.design import Imported
-from memreg.errors import MemregError, TakenError
+from memreg.engines import Engine, Job
+from memreg.errors import MemregError
 from memreg.exchange.outside import Outside
-from memreg.grid import check_dataset, check_name, first_error
-from memreg.questions.subpopulations import same_data
+from memreg.grid import Grid, check_dataset, check_name
+from memreg.members import Members, Prediction
+from memreg.questions.correlation import correlated_where_possible
 from memreg.recipe import Recipe
-from memreg.registry import CellWriter, Registry, Store
-from memreg.registry.leases import Leases, end_status
-from memreg.registry.reader import labels
-from memreg.registry.shards import members_of
-from memreg.registry.store import ended
-from memreg.show.conclusions import in_words
-from memreg.show.report import write_report
-from memreg.studies.record import conclude, describe, finish
+from memreg.registry import CellWriter
+from memreg.studies.progress import Progress
+from memreg.studies.study import Where, open_study
 
-SHARD = 100  # members of one
+AT_ONCE = 100  # members
+SECONDS, EPOCHS = "member/train_seconds", "epoch/"  # series that members carry
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class Incoming:
     """A cell with all that is to be stored of it."""
 
     cell: Cell
-    members: Sequence[int]
-    examples: pd.DataFrame
+    wanted: Sequence[int]
+    """Its members, by index."""
+    table: pd.DataFrame
     """As examples.parquet."""
-    shards: Callable[[], Iterator[dict[str, NDArray[Any]]]]
-    """Their columns."""
+    shards: Callable[[], Iterator[Members]]
     parameters: int | None = None
     """Of its model, where known."""
     series: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
@@ -49,11 +50,25 @@ class Incoming:
     tables: Mapping[str, Path] = field(default_factory=dict)
     """Other artifacts by their names."""
 
+    @property
+    def dataset(self) -> Dataset | None:
+        """What came has no images."""
+        return None
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Of all N examples, training first."""
+        return self.table["label"].to_numpy(np.int64)
+
+    def examples(self) -> pd.DataFrame:
+        """As examples.parquet."""
+        return self.table
+
 
 def from_outside(outside: Outside, dataset: str, recipe: Mapping[str, Any]) -> Incoming:
     """A cell of members that were trained elsewhere; `recipe` has what is known of that, `model` at least."""
     check_dataset(dataset, "import")
-    k = len(outside.included)
+    k = len(outside.members)
     design = Imported(kind="imported", content=outside.content, networks=k)
     try:
         known = Recipe(**recipe)
@@ -64,67 +79,62 @@ def from_outside(outside: Outside, dataset: str, recipe: Mapping[str, Any]) -> I
         cell,
         range(k),
         outside.examples(),
-        lambda: (outside.shard(first, first + SHARD) for first in range(0, k, SHARD)),
+        lambda: (outside.members[first : first + AT_ONCE] for first in range(0, k, AT_ONCE)),
         sources=outside.sources,
     )
 
 
+@dataclass(frozen=True)
+class From:
+    """Where cells come from."""
+
+    study: str
+    """Name of the study that they are to be."""
+    grid: str
+    said: str
+    """Where they are from, for the study's description."""
+
+
 def bring_in(
-    incoming: Sequence[Incoming], study: str, grid: str, origin: str, tracking_uri: str | None = None
+    incoming: Sequence[Incoming], origin: From, progress: Progress, tracking_uri: str | None = None
 ) -> pd.DataFrame:
-    """Store cells as a study; what the registry has of them already stays. Returns its cells.parquet.
-
-    origin: where they are from, for the study's description.
-    """
-    check_name(study, "study")
-    store = Store(tracking_uri)
-    run = store.open_run("study", study, {"memreg.study": study, "memreg.grid": grid})
-    with ended(run), Leases(store.client, run.run_id) as leases:
-        claims = store.claim([(item.cell, item.members) for item in incoming], run, study, leases)
-        try:
-            _fill(incoming, claims, leases)
-        except BaseException as error:
-            for writer, _ in claims:
-                if writer.run_id in leases and not writer.complete:
-                    writer.end(end_status(error))
-            raise
-        for writer, _ in claims:
-            store.adopt(writer, run, study)
-        store.save_view(study, run)
-        registry = Registry(tracking_uri)
-        table = registry.rows(writer.run_id for writer, _ in claims)
-        correlation = conclude(run, registry, table)
-        said = in_words(correlation) if correlation else "No correlation."
-        run.log(note=f"## Study {study}\n\n{origin}\n\n{said}")
-        write_report(run, registry, lambda cell: same_data(cell, None))
-    return table
+    """Store cells as a study; what the registry has of them already stays. Returns its cells.parquet."""
+    check_name(origin.study, "study")
+    where = Where(Engine(partial(_given, incoming), device=""), tracking_uri=tracking_uri)
+    with open_study(Grid(origin.grid, origin.said, ()), incoming, origin.study, where, progress) as opened:
+        opened.train()
+        for item in incoming:
+            _complete(item, opened.writer(item.cell))
+        table = opened.table()
+        correlated = correlated_where_possible(opened.registry, table)
+        said = correlated.in_words() if correlated else "No correlation."
+        note = f"## Study {origin.study}\n\n{origin.said}\n\n{said}"
+        return opened.conclude(table, correlated, note).cells
 
 
-def _fill(
-    incoming: Sequence[Incoming], claims: Sequence[tuple[CellWriter, str | None]], leases: Leases
-) -> None:
-    for item, (writer, who) in zip(incoming, claims, strict=True):
-        if writer.run_id in leases:
-            _store(item, writer)
-            leases.release(writer.run_id)
-        elif not writer.done(item.members):
-            raise TakenError(
-                f"{who or 'another'} is at work on cell {item.cell.hash[:12]}: start again later"
-            )
+def _given(
+    incoming: Sequence[Incoming], jobs: Iterable[Job], _: Mapping[str, Dataset]
+) -> Iterator[tuple[Job, Prediction]]:
+    """As an engine: members that are there already, in place of trained ones."""
+    wanted = {(job.cell.hash, job.member): job for job in jobs}
+    for item in incoming:
+        seconds, first = item.series.get(SECONDS, {}), min(item.wanted)
+        curve = {
+            key.removeprefix(EPOCHS): dict(values)
+            for key, values in item.series.items()
+            if key.startswith(EPOCHS)
+        }
+        for shard in item.shards():
+            for p in shard.one_by_one():
+                if job := wanted.get((item.cell.hash, p.member)):
+                    own = curve if p.member == first else {}
+                    yield job, replace(p, seconds=seconds.get(p.member, p.seconds), curve=own)
 
 
-def _store(item: Incoming, writer: CellWriter) -> None:
-    describe(writer, item.examples, item.parameters)
-    writer.reopen()
-    for shard in item.shards():
-        if new := [p for p in members_of(shard) if p.member not in writer.members]:
-            writer.store(new, {})
-    for key, series in item.series.items():
-        logged = writer.logged(key)
-        writer.log_series({key: [(step, value) for step, value in series.items() if step not in logged]})
-    finish(writer, labels(item.examples), item.parameters)
+def _complete(item: Incoming, writer: CellWriter) -> None:
+    """What is known of an imported cell beside its members."""
     if item.sources:
-        called = pd.DataFrame({"member": item.members, "source": item.sources})
+        called = pd.DataFrame({"member": item.wanted, "source": item.sources})
         writer.artifacts.put("members.parquet", called.to_parquet)
     for name, path in item.tables.items():
         writer.artifacts.put(name, partial(shutil.copyfile, path))

@@ -127,6 +127,6 @@ def table(path: Path) -> Outside:
         path, included, correct, labels, predicted, wide.get("p_label"), wide.get("p_max"), sources=sources
     )
     if correct is not None and predicted is not None and contradiction(read, correct) is not None:
-        row = int(wide["row"][(read.predicted == read.labels) != correct].min())
+        row = int(wide["row"][read.members.correct(read.labels) != correct].min())
         raise MemregError(f"{path}: correct contradicts predicted and label, first in row {row} of the data")
     return read

@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from memreg.errors import MemregError
 from memreg.exchange.outside import DIVERGED, WRONG
 from memreg.files import write_atomically
-from memreg.prediction import Predictions
-from memreg.registry import Registry
-from memreg.registry.reader import labels
-from memreg.registry.shards import stack
+from memreg.members import Members
+from memreg.registry import StoredCell
 
 LABELS = ("train_labels", "test_labels")
 CHUNK = 100  # members of a Zarr array
 
 
-def export_cell(registry: Registry, cell: str, path: Path) -> None:
+def export_cell(cell: StoredCell, path: Path) -> None:
     """Write a cell to `path`: .npz as `layouts.feldman_zhang` reads it, .parquet as `layouts.table` does, or
     .zarr, a group of the arrays of the .npz in chunks of members.
 
@@ -30,25 +28,24 @@ def export_cell(registry: Registry, cell: str, path: Path) -> None:
     writers = {".npz": _npz, ".parquet": _parquet, ".zarr": _zarr}
     if path.suffix not in writers:
         raise MemregError(f"{path}: a cell becomes .npz, .parquet or .zarr, a study .zip")
-    write_atomically(path, lambda to: writers[path.suffix](registry, cell, to))
+    write_atomically(path, lambda to: writers[path.suffix](cell, to))
 
 
-def _npz(registry: Registry, cell: str, path: Path) -> None:
-    arrays: dict[str, Any] = _arrays(registry.predictions(cell), labels(registry.examples(cell)))
+def _npz(cell: StoredCell, path: Path) -> None:
+    arrays: dict[str, Any] = _arrays(cell.members(), cell.labels)
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
-def _zarr(registry: Registry, cell: str, path: Path) -> None:
+def _zarr(cell: StoredCell, path: Path) -> None:
     try:
         import zarr
     except ImportError as error:
         raise MemregError(f"{path}: needs zarr ({error}): pip install -e '.[zarr]'") from error
-    known = labels(registry.examples(cell))
     group = zarr.open_group(path, mode="w-")
     written: dict[str, zarr.Array[Any]] = {}
-    for shard in registry.shards(cell):
-        for name, array in _arrays(stack([shard]), known).items():
+    for shard in cell.shards():
+        for name, array in _arrays(shard, cell.labels).items():
             by_member = name not in LABELS
             if name not in written:
                 axes = ("member", "example")[: array.ndim] if by_member else ("example",)
@@ -58,7 +55,7 @@ def _zarr(registry: Registry, cell: str, path: Path) -> None:
                 written[name].append(array)
 
 
-def _arrays(members: Predictions, known: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+def _arrays(members: Members, known: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """As `layouts.feldman_zhang` calls them, and `member` [k]."""
     correct, n = members.correct(known), members.n_train
     return {
@@ -74,8 +71,8 @@ def _arrays(members: Predictions, known: NDArray[np.int64]) -> dict[str, NDArray
     }
 
 
-def _parquet(registry: Registry, cell: str, path: Path) -> None:
-    tables = _tables(registry, cell)
+def _parquet(cell: StoredCell, path: Path) -> None:
+    tables = _tables(cell)
     first = next(tables)
     with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
         writer.write_table(first)
@@ -83,25 +80,24 @@ def _parquet(registry: Registry, cell: str, path: Path) -> None:
             writer.write_table(table)
 
 
-def _tables(registry: Registry, cell: str) -> Iterator[pa.Table]:
+def _tables(cell: StoredCell) -> Iterator[pa.Table]:
     """A table for each shard, a row for each of its members and each example."""
-    examples = registry.examples(cell)
-    known = labels(examples)
-    for shard in registry.shards(cell):
-        k, n = shard["predicted"].shape
+    examples = cell.examples
+    for shard in cell.shards():
+        k, n = shard.predicted.shape
         included = np.zeros((k, n), bool)
-        included[:, : shard["included"].shape[1]] = shard["included"]
+        included[:, : shard.n_train] = shard.included
         yield pa.table(
             {
-                "member": np.repeat(shard["member"], n),
+                "member": np.repeat(shard.member, n),
                 "split": pa.array(np.tile(examples["split"].to_numpy(str), k)).dictionary_encode(),
                 "example": np.tile(examples["example"].to_numpy(), k),
                 "included": included.reshape(-1),
-                "label": np.tile(known, k),
-                "predicted": _classes(shard["predicted"]).reshape(-1),
-                "correct": (shard["predicted"] == known).reshape(-1),
-                "p_label": shard["p_label"].astype(np.float32).reshape(-1),
-                "p_max": shard["p_max"].astype(np.float32).reshape(-1),
+                "label": np.tile(cell.labels, k),
+                "predicted": _classes(shard.predicted).reshape(-1),
+                "correct": shard.correct(cell.labels).reshape(-1),
+                "p_label": shard.p_label.astype(np.float32).reshape(-1),
+                "p_max": shard.p_max.astype(np.float32).reshape(-1),
             }
         )
 

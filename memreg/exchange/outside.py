@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from memreg.data.dataset import array_digest
 from memreg.data.labels import numbered, plain
 from memreg.errors import MemregError
-from memreg.prediction import no_class, wrong_class
+from memreg.members import COLUMNS, Members, no_class, wrong_class
 
 Flags = NDArray[np.bool_]
 Labels = NDArray[np.int64]
@@ -26,16 +26,11 @@ UNKNOWN_SEED = -1
 
 @dataclass(frozen=True, eq=False)
 class Outside:
-    """k members. N = n_train + n_test, training examples first."""
+    """k members, with what is known of their N = n_train + n_test examples, training first."""
 
-    included: Flags
-    """Shape [k, n_train]."""
-    predicted: NDArray[np.unsignedinteger[Any]]
-    """Class, shape [k, N]; `no_class` throughout for a member that diverged, `wrong_class` where all that is
-    known is that it is wrong."""
-    p_label: NDArray[np.float16]
-    """Shape [k, N], NaN where not known; so `p_max`."""
-    p_max: NDArray[np.float16]
+    members: Members
+    """Their predictions are `wrong_class` where all that is known is that they are wrong, and their
+    probabilities NaN where they are not known."""
     labels: Labels
     """Shape [N]; 0 throughout where not known."""
     sources: tuple[str, ...] = ()
@@ -45,12 +40,12 @@ class Outside:
 
     @property
     def n_train(self) -> int:
-        return int(self.included.shape[1])
+        return self.members.n_train
 
     @cached_property
     def content(self) -> str:
         """SHA-256 of what the members saw and predicted."""
-        parts = (self.included, self.predicted, self.p_label, self.p_max)
+        parts = (self.members.columns[name] for name in COLUMNS[2:])
         return hashlib.sha256(" ".join(map(array_digest, parts)).encode()).hexdigest()
 
     @cached_property
@@ -72,18 +67,6 @@ class Outside:
         if self.class_labels is not None:
             table["source_label"] = np.array([str(label) for label in self.class_labels])[self.labels]
         return table
-
-    def shard(self, first: int, stop: int) -> dict[str, NDArray[Any]]:
-        """The columns of a shard with the members first .. stop-1."""
-        member = np.arange(first, min(stop, len(self.included)))
-        return {
-            "member": member,
-            "seed": np.full(len(member), UNKNOWN_SEED),
-            "included": self.included[member],
-            "predicted": self.predicted[member],
-            "p_label": self.p_label[member],
-            "p_max": self.p_max[member],
-        }
 
 
 def outside(
@@ -125,11 +108,19 @@ def outside(
     reserved = no_class(classes + 1)
     stored = np.where(diverged, reserved, predicted)
     stored = np.where(predicted == WRONG, wrong_class(classes + 1), stored)
+    k = len(included)
+    members = Members(
+        {
+            "member": np.arange(k, dtype=np.int32),
+            "seed": np.full(k, UNKNOWN_SEED, np.int64),
+            "included": included,
+            "predicted": stored.astype(np.uint8 if reserved == 255 else np.uint16),
+            "p_label": _probabilities(path, "p_label", p_label, shape),
+            "p_max": _probabilities(path, "p_max", p_max, shape),
+        }
+    )
     return Outside(
-        included,
-        stored.astype(np.uint8 if reserved == 255 else np.uint16),
-        _probabilities(path, "p_label", p_label, shape),
-        _probabilities(path, "p_max", p_max, shape),
+        members,
         labels,
         tuple(sources),
         class_labels,
@@ -138,7 +129,7 @@ def outside(
 
 def contradiction(read: Outside, correct: Flags) -> tuple[int, int] | None:
     """The first member and example of which `correct`, [k, N], is not what predictions and labels say."""
-    wrong = np.argwhere((read.predicted == read.labels) != correct)
+    wrong = np.argwhere(read.members.correct(read.labels) != correct)
     return (int(wrong[0, 0]), int(wrong[0, 1])) if len(wrong) else None
 
 

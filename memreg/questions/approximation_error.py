@@ -1,28 +1,50 @@
-"""Section 4.2: estimates of memorization scores against leave-one-out's."""
+"""`-e approximation_error`: estimates of memorization scores against leave-one-out's (section 4.2)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from memreg.asked import Asked
 from memreg.cell import Cell
+from memreg.data.stored import images_of
 from memreg.design import Spread, Subsets
 from memreg.errors import MemregError
-from memreg.estimators.approximation import Comparison, by_size, compare, numbered
+from memreg.estimators.approximation import Comparison, by_size, compare, group_numbers
+from memreg.estimators.coinfluence import co_influence
 from memreg.estimators.counts import Floats
 from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.outliers import spp_by_error, spp_sums
-from memreg.prediction import diverged
-from memreg.questions.memorization import score_table
-from memreg.registry import Registry, RunWriter
+from memreg.estimators.scores import reaches, score_table
+from memreg.registry import Registry, StoredCell
 from memreg.scoring.leave_one_out import in_halves, leave_out_design, truth_scores
+from memreg.scoring.outcomes import outcomes
 from memreg.show import figures
+from memreg.show.figures.pictures import Picture
 
 NAMED = (0.25, 0.45)
 """The paper's thresholds."""
 CHOSEN = " (its members chose the targets)"
 """In the name of an estimate that selection favours: what is chosen for a high estimate has one too high."""
+ROWS, NEAREST = 6, 6
+"""Of the paper's Figure 1: targets, and training images beside each."""
+
+
+class Request(Asked):
+    """What is asked of `-e approximation_error`."""
+
+    subset_cell: str
+    """CELL[:ESTIMATOR], and more after commas; estimators whose scores the cell has."""
+    loo_cell: str
+    """A leave-out cell, of -e leave_one_out."""
+    dataset: str | None = None
+    """The cells' data set once more, where it is code of yours."""
+    data_dir: Path | None = None
+    """Where data sets are; by default MEMREG_DATA_DIR, else ./data."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +58,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ApproximationError:
+    """What is answered."""
+
     truth: pd.DataFrame
     """Scores of the targets by leave-one-out, in the columns of scores.parquet."""
     estimates: tuple[Estimate, ...]
@@ -48,10 +72,10 @@ class ApproximationError:
     by_size: pd.DataFrame | None
     """By `estimate` and `size`, where sub-populations were planted."""
     spp: pd.DataFrame
-    cell: Cell
-    """Of the first estimate."""
     cells: tuple[str, ...]
     """Hashes of all that were compared."""
+    pictures: Figure | str
+    """The paper's Figure 1, or why it is left out."""
 
     @property
     def headline(self) -> Comparison:
@@ -80,6 +104,8 @@ class ApproximationError:
             f"{_percent(row.false_positives_noise)})"
             for t, row in table.loc[list(NAMED)].iterrows()
         )
+        without = isinstance(self.pictures, str)
+        left_out = f"\nfigures/subpopulations.png is left out: {self.pictures}" if without else ""
         others = "".join(
             f"\n{name}: mean absolute error {c.metrics['mean_absolute_error']:.3f}, mean error "
             f"{c.metrics['mean_error']:+.3f}, within 5 % {c.metrics['within_0.05']:.1%}."
@@ -92,51 +118,69 @@ class ApproximationError:
             f"apart than their intervals allow; mean error {m['mean_error']:+.3f} "
             f"[{m['mean_error_low']:+.3f}, {m['mean_error_high']:+.3f}], mean absolute error "
             f"{m['mean_absolute_error']:.3f} (noise alone {m['mean_absolute_error_noise']:.3f}), largest "
-            f"{m['largest_error']:.2f}; {wrong}.{others}"
+            f"{m['largest_error']:.2f}; {wrong}.{others}{left_out}"
         )
 
+    def metrics(self) -> Mapping[str, float]:
+        """The headline's figures."""
+        found = dict(self.headline.metrics)
+        for row in self.headline.thresholds.to_dict("records"):
+            for key in ("false_positives", "false_negatives"):
+                for suffix in ("", "_low", "_high", "_noise"):
+                    found[f"{key}{suffix}/{row['threshold']:.2f}"] = row[key + suffix]
+        for row in self.spp[self.spp["stratum"] == "all"].to_dict("records"):
+            found |= {f"spp_{row['error']}": row["spp"], f"spp_{row['error']}_sd": row["sd"]}
+        return found
 
-def approximation_error(registry: Registry, subset_cells: str, loo_cell: str) -> ApproximationError:
+    def tables(self) -> Mapping[str, pd.DataFrame | str]:
+        several = self.comparisons.items()
+        tables = {
+            "targets": self.targets(),
+            "errors": pd.DataFrame([{"estimate": name, **c.metrics} for name, c in several]),
+            "thresholds": pd.concat([c.thresholds.assign(estimate=name) for name, c in several]),
+            "memorized_sets": self.sets,
+            "spp": self.spp,
+        }
+        if self.by_size is not None:
+            tables["by_group_size"] = self.by_size
+        return {f"{name}.parquet": table.reset_index(drop=True) for name, table in tables.items()}
+
+    def figures(self) -> Mapping[str, Figure]:
+        first = self.estimates[0].name
+        own = self.targets().query("estimate == @first")
+        drawn = {
+            "approximation_error": figures.approximation_error(
+                own, self.headline.metrics, self.headline.thresholds, first
+            )
+        }
+        if self.by_size is not None:
+            drawn["error_by_group_size"] = figures.error_by_group_size(self.by_size)
+        if isinstance(self.pictures, Figure):
+            drawn["subpopulations"] = self.pictures
+        return drawn
+
+
+def run(request: Request, registry: Registry) -> ApproximationError:
     """Compare estimates with leave-one-out, on the targets of a leave-out cell.
 
-    subset_cells: `CELL[:ESTIMATOR],...`, estimators as `Registry.scores` knows them. The first cell's
-    estimate is also given for each half of its members. Where the targets were chosen by its first half, the
-    headline is the second half's, and the names of estimates from all members say so.
+    The first cell's estimate is also given for each half of its members. Where the targets were chosen by its
+    first half, the headline is the second half's, and the names of estimates from all members say so.
     """
-    run = registry.cell_run(loo_cell)
-    what = registry.cell(run.info.run_id)
-    targets = list(leave_out_design(what).targets)
-    cells: list[Cell] = []
-    estimates: list[Estimate] = []
-    for text in subset_cells.split(","):
-        name, _, estimator = text.strip().partition(":")
-        cell = registry.cell(name)
-        if (cell.dataset_fingerprint, cell.recipe) != (what.dataset_fingerprint, what.recipe):
-            raise MemregError(
-                f"cell {name} differs from cell {loo_cell} in its data set or recipe: their scores cannot "
-                "be compared"
-            )
-        chosen = cell.hash[:12] in run.data.tags.get("memreg.targets", "")
-        own = _name(cell, estimator)
-        if own in {e.name for e in estimates}:
-            own = f"{own}, {cell.hash[:8]}"
-        whole = Estimate(own + CHOSEN * chosen, registry.scores(name, estimator or None))
-        halves = _halves(registry, cell) if not cells and (chosen or not estimator) else []
-        estimates += [halves[1], whole, halves[0]] if chosen and halves else [whole, *halves]
-        cells.append(cell)
-    truth = truth_scores(registry, what.hash).iloc[targets]
-    planted = _planted(registry.examples(loo_cell))
-    groups = None if planted is None else numbered(*(column[targets] for column in planted))
-    comparisons = {}
+    without = registry.cell(request.loo_cell)
+    targets = np.array(leave_out_design(without.cell).targets)
+    cells, estimates = _estimates(request, without)
+    truth = truth_scores(without).iloc[targets]
+    planted = _planted(without.examples)
+    groups = None if planted is None else group_numbers(*(column[targets] for column in planted))
+    comparisons: dict[str, Comparison] = {}
     for e in estimates:
         if e.name in comparisons:
-            raise MemregError(f"subset_cell={subset_cells} names the same estimate twice")
+            raise MemregError(f"subset_cell={request.subset_cell} names the same estimate twice")
         scores = e.scores.iloc[targets]
         if not (scores["score"].notna() & truth["score"].notna()).any():
-            raise MemregError(f"{e.name} has no score for any target of cell {loo_cell}")
+            raise MemregError(f"{e.name} has no score for any target of {without}")
         comparisons[e.name] = compare(scores, truth, groups)
     sizes = [] if planted is None else [_by_size(e, truth, *planted) for e in estimates]
-    spp = _spp(registry, cells[0].hash, np.array(targets))
     error = (estimates[0].scores["score"].iloc[targets] - truth["score"]).to_numpy()
     return ApproximationError(
         truth,
@@ -144,49 +188,40 @@ def approximation_error(registry: Registry, subset_cells: str, loo_cell: str) ->
         comparisons,
         pd.concat([_sets(e, truth) for e in estimates]),
         pd.concat(sizes) if sizes else None,
-        spp_by_error(spp, error, truth["score"].to_numpy()),
-        cells[0],
-        (what.hash, *(cell.hash for cell in cells)),
+        spp_by_error(_spp(cells[0], targets), error, truth["score"].to_numpy()),
+        (without.hash, *(cell.hash for cell in cells)),
+        _pictures(cells[0], estimates[0], truth, request),
     )
 
 
-def log_approximation_error(run: RunWriter, result: ApproximationError) -> None:
-    """The headline's figures as metrics; tables; approximation_error.png and error_by_group_size.png."""
-    headline, first = result.headline, result.estimates[0]
-    metrics = dict(headline.metrics)
-    for row in headline.thresholds.to_dict("records"):
-        for key in ("false_positives", "false_negatives"):
-            for suffix in ("", "_low", "_high", "_noise"):
-                metrics[f"{key}{suffix}/{row['threshold']:.2f}"] = row[key + suffix]
-    for row in result.spp[result.spp["stratum"] == "all"].to_dict("records"):
-        metrics |= {f"spp_{row['error']}": row["spp"], f"spp_{row['error']}_sd": row["sd"]}
-    run.log(metrics=metrics, note=result.in_words())
-    targets = result.targets()
-    tables = {
-        "targets": targets,
-        "errors": pd.DataFrame([{"estimate": n, **c.metrics} for n, c in result.comparisons.items()]),
-        "thresholds": pd.concat([c.thresholds.assign(estimate=n) for n, c in result.comparisons.items()]),
-        "memorized_sets": result.sets,
-        "spp": result.spp,
-    }
-    figure = figures.approximation_error(
-        targets[targets["estimate"] == first.name], headline.metrics, headline.thresholds, first.name
-    )
-    run.artifacts.put("figures/approximation_error.png", lambda path: figures.save(figure, path))
-    if result.by_size is not None:
-        tables["by_group_size"] = result.by_size
-        by_size_figure = figures.error_by_group_size(result.by_size)
-        run.artifacts.put("figures/error_by_group_size.png", lambda path: figures.save(by_size_figure, path))
-    for name, table in tables.items():
-        run.artifacts.put(f"{name}.parquet", table.reset_index(drop=True).to_parquet)
+def _estimates(request: Request, without: StoredCell) -> tuple[list[StoredCell], list[Estimate]]:
+    """The cells that are named, and their estimates, of which the first is the headline's."""
+    cells: list[StoredCell] = []
+    estimates: list[Estimate] = []
+    for text in request.subset_cell.split(","):
+        name, _, estimator = text.strip().partition(":")
+        stored = without.registry.cell(name)
+        cell, what = stored.cell, without.cell
+        if (cell.dataset_fingerprint, cell.recipe) != (what.dataset_fingerprint, what.recipe):
+            raise MemregError(
+                f"{stored} differs from {without} in its data set or recipe: their scores cannot be compared"
+            )
+        chosen = stored.hash[:12] in without.tags.get("memreg.targets", "")
+        own = _name(cell, estimator)
+        if own in {e.name for e in estimates}:
+            own = f"{own}, {cell.hash[:8]}"
+        whole = Estimate(own + CHOSEN * chosen, stored.scores(estimator or None))
+        halves = _halves(stored) if not cells and (chosen or not estimator) else []
+        estimates += [halves[1], whole, halves[0]] if chosen and halves else [whole, *halves]
+        cells.append(stored)
+    return cells, estimates
 
 
-def _halves(registry: Registry, cell: Cell) -> list[Estimate]:
-    own = registry.scores(cell.hash)["label"].to_numpy()
+def _halves(stored: StoredCell) -> list[Estimate]:
     names = ("first half", "second half")
-    counts = in_halves(registry, cell.hash)
     return [
-        Estimate(f"{_name(cell)}, {name}", score_table(c, own)) for name, c in zip(names, counts, strict=True)
+        Estimate(f"{_name(stored.cell)}, {name}", score_table(counts, stored.labels))
+        for name, counts in zip(names, in_halves(stored), strict=True)
     ]
 
 
@@ -223,21 +258,47 @@ def _sets(estimate: Estimate, truth: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     for threshold in NAMED:
         chosen = memorized_set(estimate.scores, threshold)[truth["example"]]
-        false = int((chosen & (truth["score"] < threshold).to_numpy()).sum())
+        false = int((chosen & ~reaches(truth["score"].to_numpy(), threshold)).sum())
         rows.append(
             {"estimate": estimate.name, "threshold": threshold, "set": int(chosen.sum()), "false": false}
         )
     return pd.DataFrame(rows)
 
 
-def _spp(registry: Registry, cell: str, targets: NDArray[np.int64]) -> Floats:
+def _spp(cell: StoredCell, targets: NDArray[np.int64]) -> Floats:
     """Mean maximum softmax probability of each target where it was excluded, shape [targets]."""
     total, count = np.zeros((2, len(targets)))
-    for shard in registry.shards(cell, ("included", "predicted", "p_max")):
-        kept = ~diverged(shard["predicted"])
-        sums = spp_sums(shard["included"][kept][:, targets], shard["p_max"][kept][:, targets])
+    for shard in cell.shards("included", "predicted", "p_max"):
+        members = shard.kept()
+        sums = spp_sums(members.included[:, targets], members.p_max[:, targets].astype(float))
         total, count = total + sums[0], count + sums[1]
     return total / np.where(count > 0, count, np.nan)
+
+
+def _pictures(cell: StoredCell, first: Estimate, truth: pd.DataFrame, request: Request) -> Figure | str:
+    """Figure 1: targets whose score is overestimated most, and the training images that teach a network most
+    about each while it is left out itself. In words why not, where the data set's images are not there."""
+    try:
+        dataset = images_of(cell.cell, request.data_dir, request.dataset)
+    except MemregError as error:
+        return str(error)
+    own = first.scores.iloc[truth["example"]]
+    table = pd.DataFrame({"score": own["score"].to_numpy(), "truth": truth["score"].to_numpy()})
+    table.index = pd.Index(truth["example"].to_numpy())
+    worst = table.loc[(table["score"] - table["truth"]).nlargest(ROWS).index]
+    members = outcomes(cell)
+    targets, everyone = worst.index.to_numpy(), np.arange(dataset.n_train)
+    found = co_influence(members.included, members.correct_train, targets, everyone)
+
+    def picture(example: int, text: str) -> Picture:
+        return dataset.train_images[example], f"{dataset.train_labels[example]}: {text}"
+
+    rows = []
+    for k, (example, row) in enumerate(worst.iterrows()):
+        nearest = np.argsort(-found.evidence[k], kind="stable")[:NEAREST]
+        head = picture(int(str(example)), f"{row['score']:.2f}, true {row['truth']:.2f}")
+        rows.append((head, [picture(j, f"{found.effect[k, j]:+.2f}") for j in nearest]))
+    return figures.subpopulations(rows)
 
 
 def _percent(share: float) -> str:

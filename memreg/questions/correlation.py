@@ -1,89 +1,122 @@
-"""Section 5: how memorization and test accuracy go together over the cells of one study or several."""
+"""`-e correlation`: how memorization and test accuracy go together over the cells of one study or several.
 
-import dataclasses
-import json
-from collections.abc import Sequence
+Section 5 of the paper; `-e corr_grid` and `-e search` end with it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
 
+from memreg.asked import Asked
 from memreg.errors import MemregError
-from memreg.estimators.correlation import Pearson, pearson
-from memreg.estimators.identity import Identity, identity
-from memreg.estimators.summary import STATISTICS
-from memreg.estimators.trajectories import FEWEST as FEWEST_FOR_SHAPES
-from memreg.estimators.trajectories import SHAPES, Trajectories, trajectories
-from memreg.registry import Registry, RunWriter
-from memreg.scoring.measured import Measured, measure
+from memreg.estimators.counts import Tally
+from memreg.estimators.measured import measure
+from memreg.estimators.over_cells import (
+    CORRELATED,
+    FEWEST,
+    HEADLINES,
+    Correlation,
+    correlations,
+    shapes_table,
+)
+from memreg.models.family import family
+from memreg.registry import Registry
 from memreg.show import figures
+from memreg.show.conclusions import in_words
 
-HEADLINES = ("memorized_fraction/0.25", "mean_score")
-CORRELATED = ("gap", *STATISTICS)
-EXACT = ("gap", "mean_score")  # what the identity is about, to the letter
-FEWEST = 3  # cells of an analysis; r takes more, and says how many
 
-ByStatistic = dict[str, Pearson]
-Mask = NDArray[np.bool_]
+class Request(Asked):
+    """What is asked of `-e correlation`."""
+
+    study: str
+    """A study's name or run id; several, with commas between them."""
+    statistic: str = HEADLINES[0]
+    """Of memorization: memorized_fraction/0.05 .. 0.95, counted_fraction/0.05 .. 0.95, mean_score or gap."""
 
 
 @dataclass(frozen=True)
-class Correlation:
-    """Pearson's r of every statistic with test accuracy, in every way that says what it means."""
+class Correlated:
+    """What is answered."""
 
-    statistic: str
-    """The one that figures and conclusions are about."""
-    cells: pd.DataFrame
-    """As `Measured.cells`."""
-    pooled: ByStatistic
-    within: dict[str, ByStatistic]
-    """By data set; those with fewer than 3 cells are left out. So in `without` and `families`."""
-    without: dict[str, ByStatistic]
-    """Pooled, by the data set left out."""
-    fixed_effects: ByStatistic
-    """Within data sets, all together: each side less its data set's mean. Empty with one data set."""
-    families: dict[str, ByStatistic]
-    """By model family."""
-    given_included: ByStatistic
-    """Partial: with included accuracy held fixed."""
-    identities: dict[str, Identity]
-    """By statistic."""
-    trajectories: dict[str, Trajectories]
-    """How examples' scores move along test accuracy, by data set."""
+    result: Correlation
 
     @property
-    def pooled_only(self) -> list[str]:
-        """Statistics whose pooled r has another sign than within data sets."""
-        return [key for key, r in self.fixed_effects.items() if r.r * self.pooled[key].r < 0]
+    def cells(self) -> list[str]:
+        return list(self.result.cells["cell"])
 
-    def to_json(self) -> str:
-        """correlation.json: numbers that do not exist are null."""
-        keys = "statistic pooled within without fixed_effects families given_included identities"
-        content: dict[str, Any] = {"x": "test_accuracy", "pooled_only": self.pooled_only}
-        content |= {key: _plain(getattr(self, key)) for key in keys.split()}
-        content["trajectories"] = {name: _summary(moving) for name, moving in self.trajectories.items()}
-        content["cells"] = self.cells.to_dict("records")
-        return json.dumps(_finite(content), indent=1)
+    def in_words(self) -> str:
+        return in_words(self.result)
+
+    def metrics(self) -> Mapping[str, float]:
+        """r of the headlines and of the statistic, pooled and within data sets, with their intervals."""
+        found: dict[str, float] = {}
+        groups = {"pearson": self.result.pooled, "pearson_within": self.result.fixed_effects}
+        for group, rs in groups.items():
+            for key in dict.fromkeys((*HEADLINES, self.result.statistic)):
+                if key in rs and np.isfinite((r := rs[key]).r):
+                    name = f"{group}/{key.replace('/', '_')}"
+                    found |= {name: r.r, f"{name}_low": r.low, f"{name}_high": r.high}
+        return found
+
+    def tables(self) -> Mapping[str, pd.DataFrame | str]:
+        tables: dict[str, pd.DataFrame | str] = {"correlation.json": self.result.to_json()}
+        if self.result.trajectories:
+            tables["trajectories.parquet"] = shapes_table(self.result.trajectories)
+        return tables
+
+    def figures(self) -> Mapping[str, Figure]:
+        result, statistic = self.result, self.result.statistic
+        drawn = {
+            "correlation": figures.correlation(
+                result.cells, statistic, result.pooled[statistic], result.fixed_effects.get(statistic)
+            ),
+            "thresholds": figures.thresholds(result.pooled, result.fixed_effects),
+            "identity": figures.identity(result.cells, statistic, result.identities[statistic]),
+        }
+        if result.trajectories:
+            drawn["trajectories"] = figures.trajectories(result.trajectories)
+        return drawn
 
 
-def correlate(registry: Registry, study: str | Sequence[str], statistic: str = HEADLINES[0]) -> Correlation:
-    """Recompute the correlation of one study, or of several together, from stored predictions."""
-    if statistic not in CORRELATED:
+def run(request: Request, registry: Registry) -> Correlated:
+    """Recompute the correlation of one study, or of several together, from stored predictions.
+
+    Raises `MemregError` for an unknown statistic, and where fewer than 3 cells have scores and test accuracy.
+    """
+    if request.statistic not in CORRELATED:
         raise MemregError(
-            f"unknown statistic '{statistic}': one of gap, mean_score, memorized_fraction/0.05 .. "
+            f"unknown statistic '{request.statistic}': one of gap, mean_score, memorized_fraction/0.05 .. "
             "memorized_fraction/0.95, counted_fraction/0.05 .. counted_fraction/0.95"
         )
-    studies = [study] if isinstance(study, str) else study
+    studies = [name.strip() for name in request.study.split(",")]
     table = pd.concat([registry.cells(name) for name in studies]).drop_duplicates("cell")
     if (both := len(with_both(table))) < FEWEST:
         raise MemregError(
             f"study {', '.join(studies)} has {both} cells with scores and test accuracy: a correlation needs "
             f"at least {FEWEST}"
         )
-    return of_measured(measure(registry, table[table["test_accuracy"].notna()]), statistic)
+    return of_cells(registry, table[table["test_accuracy"].notna()]["run_id"], request.statistic)
+
+
+def of_cells(registry: Registry, run_ids: Iterable[str], statistic: str = HEADLINES[0]) -> Correlated:
+    """The correlation over the cells of these runs, one cell in memory at a time."""
+
+    def tallies() -> Iterator[tuple[dict[str, str], Tally]]:
+        for stored in registry.cells_by_run(run_ids):
+            cell = stored.cell
+            identity = {
+                "run_id": stored.run_id,
+                "cell": stored.hash,
+                "dataset": cell.dataset,
+                "model": cell.recipe.model,
+                "family": family(cell.recipe.model),
+            }
+            yield identity, stored.tally(blocks=True)
+
+    return Correlated(correlations(measure(tallies()), statistic))
 
 
 def with_both(table: pd.DataFrame) -> pd.DataFrame:
@@ -91,135 +124,9 @@ def with_both(table: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=["mean_score", "test_accuracy"]).dropna()
 
 
-def of_measured(measured: Measured, statistic: str) -> Correlation:
-    datasets = measured.cells["dataset"].to_numpy()
-    families = np.array([figures.family(model) for model in measured.cells["model"]])
-    several = len(set(datasets)) > 1
-    shared = np.array([(datasets == name).sum() > 1 for name in datasets])
-    test, included = measured.values("test_accuracy"), measured.values("included_accuracy")
-    return Correlation(
-        statistic,
-        measured.cells,
-        _all(measured, np.ones(len(datasets), bool)),
-        _by(measured, datasets, lambda name: datasets == name),
-        _by(measured, datasets, lambda name: datasets != name) if several else {},
-        _all(measured, shared, groups=datasets) if several and shared.any() else {},
-        _by(measured, families, lambda name: families == name),
-        _all(measured, np.ones(len(datasets), bool), given="included_accuracy"),
-        {
-            key: identity(test, measured.values(key), included, key in EXACT, threshold_of(key))
-            for key in CORRELATED
-        },
-        _trajectories(measured, datasets),
-    )
-
-
-def threshold_of(statistic: str) -> float:
-    """Of a share of examples; 1 for a statistic that is none."""
-    return float(statistic.partition("/")[2] or 1)
-
-
-def log_correlation(run: RunWriter, result: Correlation) -> None:
-    """The contract's metrics, correlation.json, trajectories.parquet and the figures."""
-    metrics: dict[str, float] = {}
-    for group, rs in (("pearson", result.pooled), ("pearson_within", result.fixed_effects)):
-        for key in dict.fromkeys((*HEADLINES, result.statistic)):
-            if key in rs and np.isfinite((r := rs[key]).r):
-                name = f"{group}/{key.replace('/', '_')}"
-                metrics |= {name: r.r, f"{name}_low": r.low, f"{name}_high": r.high}
-    run.log(metrics=metrics)
-    text = result.to_json()
-    run.artifacts.put("correlation.json", lambda path: path.write_text(text))
-    drawn = {
-        "correlation": figures.correlation(
-            result.cells,
-            result.statistic,
-            result.pooled[result.statistic],
-            result.fixed_effects.get(result.statistic),
-        ),
-        "thresholds": figures.thresholds(result.pooled, result.fixed_effects),
-        "identity": figures.identity(result.cells, result.statistic, result.identities[result.statistic]),
-    }
-    if result.trajectories:
-        drawn["trajectories"] = figures.trajectories(result.trajectories)
-        run.artifacts.put("trajectories.parquet", _shapes_table(result.trajectories).to_parquet)
-    for name, figure in drawn.items():
-        run.artifacts.put(f"figures/{name}.png", partial(figures.save, figure))
-
-
-def _all(
-    measured: Measured, mask: Mask, groups: NDArray[Any] | None = None, given: str | None = None
-) -> ByStatistic:
-    """Every statistic over the masked cells; without groups, also as other data sets would have it."""
-    number = None if groups is None else np.unique(groups[mask], return_inverse=True)[1]
-    datasets = np.unique(measured.cells["dataset"][mask], return_inverse=True)[1]
-    clusters = datasets if groups is None and given is None else None
-    x, blocks = measured.values("test_accuracy")[mask], measured.blocks[mask]
-    fixed = None if given is None else measured.values(given)[mask]
-    others = [] if given is None else [given]
-    return {
-        key: pearson(
-            x,
-            measured.values(key)[mask],
-            number,
-            fixed,
-            measured.noise_of("test_accuracy", key, *others)[mask],
-            blocks,
-            clusters,
-        )
-        for key in CORRELATED
-    }
-
-
-def _by(measured: Measured, names: NDArray[Any], mask: Any) -> dict[str, ByStatistic]:
-    return {
-        str(name): _all(measured, mask(name)) for name in dict.fromkeys(names) if mask(name).sum() >= FEWEST
-    }
-
-
-def _trajectories(measured: Measured, datasets: NDArray[Any]) -> dict[str, Trajectories]:
-    scored = np.array([not np.isnan(scores[0]).all() for scores in measured.scores])
-    accuracy = measured.values("test_accuracy")
-    cells = {str(name): np.flatnonzero(scored & (datasets == name)) for name in dict.fromkeys(datasets)}
-    return {
-        name: trajectories(accuracy[chosen], np.stack([measured.scores[i] for i in chosen], 1))
-        for name, chosen in cells.items()
-        if len(chosen) >= FEWEST_FOR_SHAPES
-    }
-
-
-def _summary(moving: Trajectories) -> dict[str, Any]:
-    s = moving.shares
-    found = {name: {"share": s.share[i], "low": s.low[i], "high": s.high[i]} for i, name in enumerate(SHAPES)}
-    return {
-        "examples": s.examples,
-        "cells": s.cells,
-        "between_over_noise": moving.between_over_noise,
-        **found,
-    }
-
-
-def _shapes_table(trajectories: dict[str, Trajectories]) -> pd.DataFrame:
-    """A row per example: `dataset`, `example`, `shape`."""
-    names = np.array([*SHAPES, "none"])
-    tables = [
-        pd.DataFrame({"dataset": name, "example": np.arange(len(t.shape)), "shape": names[t.shape]})
-        for name, t in trajectories.items()
-    ]
-    return pd.concat(tables, ignore_index=True)
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses as dictionaries, at any depth of dictionaries."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    return {key: _plain(v) for key, v in value.items()} if isinstance(value, dict) else value
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: null instead."""
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+def correlated_where_possible(registry: Registry, table: pd.DataFrame) -> Correlated | None:
+    """The correlation over the cells of a study that has just been trained; None where fewer than 3 of them
+    have scores and test accuracy. table: as cells.parquet."""
+    if len(with_both(table)) < FEWEST:
+        return None
+    return of_cells(registry, table[table["test_accuracy"].notna()]["run_id"])

@@ -1,32 +1,45 @@
-"""Influence of training on test examples, from one cell's members."""
+"""`-e influence`: which training examples help which test examples, from one cell's members (section 2.2)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pydantic import Field
 
+from memreg.asked import Asked
 from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.estimators.counts import Floats
 from memreg.estimators.influence import (
     RATE,
+    SUBSTANTIAL,
     StrongPairs,
     histogram,
     members_for,
     members_needed,
     strong_pairs,
 )
-from memreg.registry import Registry, RunWriter
-from memreg.scoring.members import read_members
+from memreg.registry import Registry
+from memreg.scoring.outcomes import outcomes, some_without_each
 from memreg.show import figures
 
-THRESHOLD = 0.15
-"""Feldman & Zhang's, for a substantial influence."""
+
+class Request(Asked):
+    """What is asked of `-e influence`."""
+
+    cell: str
+    """A cell's hash, the head of it, or its run id."""
+    threshold: float = Field(SUBSTANTIAL, gt=0, le=1)
+    """Least influence of a pair in the table."""
 
 
 @dataclass(frozen=True)
 class Influence:
+    """What is answered."""
+
     cell: Cell
     members: int
     threshold: float
@@ -38,6 +51,26 @@ class Influence:
     """Pairs by influence, in bins between `edges`."""
     takes: int
     """Members with which a pair at the threshold has even odds to be told from chance."""
+
+    @property
+    def cells(self) -> list[str]:
+        return [self.cell.hash]
+
+    def metrics(self) -> Mapping[str, float]:
+        return {
+            "members": self.members,
+            "pairs": self.strong.chosen,
+            "pairs_above": self.strong.above,
+            "pairs_by_chance": self.strong.by_chance,
+        }
+
+    def tables(self) -> Mapping[str, pd.DataFrame | str]:
+        return {"influence.parquet": self.pairs}
+
+    def figures(self) -> Mapping[str, Figure]:
+        title = f"{self.cell.recipe.model} on {self.cell.dataset}, {self.members} members"
+        chance = self.strong.by_chance
+        return {"influence": figures.influence(self.edges, self.count, self.threshold, chance, title)}
 
     def in_words(self) -> str:
         s, train, test = self.strong, self.pairs["train"].nunique(), self.pairs["test"].nunique()
@@ -59,45 +92,25 @@ class Influence:
         return words
 
 
-def influences(registry: Registry, cell: str, threshold: float = THRESHOLD) -> Influence:
+def run(request: Request, registry: Registry) -> Influence:
     """Pairs above a threshold, how many of them chance gives, and how all pairs are distributed.
 
     Raises `MemregError` where there are too few members to tell any pair from chance.
     """
-    what, members = registry.cell(cell), read_members(registry, cell)
-    if members.included.all(0).any():
-        raise MemregError(
-            f"cell {cell} never leaves out some of its examples: influence takes a cell of design subsets"
-        )
+    cell, threshold = registry.cell(request.cell), request.threshold
+    members = outcomes(cell)
+    some_without_each(cell, members, "influence")
     k, n_train = members.included.shape
     size = n_train, members.correct_test.shape[1], float(members.included.mean())
     if k < (needed := members_needed(*size)):
         raise MemregError(
-            f"cell {cell} has {k} members: even the clearest influence among its {n_train:,} x {size[1]:,} "
-            f"pairs needs {needed} to be told from chance, and one of {threshold:g} about "
+            f"{cell} has {k} members: even the clearest influence among its {n_train:,} x {size[1]:,} pairs "
+            f"needs {needed} to be told from chance, and one of {threshold:g} about "
             f"{members_for(threshold, *size):,}"
         )
     strong = strong_pairs(members.included, members.correct_test, threshold)
     edges, count = histogram(members.included, members.correct_test)
-    labels = registry.examples(cell)["label"].to_numpy()
     pairs = strong.table.copy()
-    pairs.insert(2, "train_label", labels[pairs["train"]])
-    pairs.insert(3, "test_label", labels[len(members.labels) + pairs["test"]])
-    takes = members_for(threshold, *size)
-    return Influence(what, k, threshold, strong, pairs, edges, count, takes)
-
-
-def log_influence(run: RunWriter, result: Influence) -> None:
-    """influence.parquet and figures/influence.png."""
-    strong = result.strong
-    metrics = {
-        "members": result.members,
-        "pairs": strong.chosen,
-        "pairs_above": strong.above,
-        "pairs_by_chance": strong.by_chance,
-    }
-    run.log(metrics=metrics, note=result.in_words())
-    run.artifacts.put("influence.parquet", result.pairs.to_parquet)
-    title = f"{result.cell.recipe.model} on {result.cell.dataset}, {result.members} members"
-    figure = figures.influence(result.edges, result.count, result.threshold, strong.by_chance, title)
-    run.artifacts.put("figures/influence.png", lambda path: figures.save(figure, path))
+    pairs.insert(2, "train_label", cell.labels[pairs["train"]])
+    pairs.insert(3, "test_label", cell.labels[n_train + pairs["test"]])
+    return Influence(cell.cell, k, threshold, strong, pairs, edges, count, members_for(threshold, *size))

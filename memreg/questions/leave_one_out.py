@@ -1,64 +1,70 @@
-"""Leave-one-out as a study of two cells: members without targets, and members trained on everything."""
+"""`-e leave_one_out`: Equation 1 to the letter for some targets (section 3.2).
+
+Two cells are trained: members without targets, and members that leave out no target.
+"""
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
 
+from memreg.asked import Asked
 from memreg.cell import Cell
 from memreg.design import LeaveGroupOut, LeaveOneOut, LeaveOut
 from memreg.errors import MemregError
 from memreg.estimators.leave_one_out import missing
+from memreg.estimators.scores import reaches
 from memreg.grid import Grid, plan_cell
 from memreg.registry import Registry
-from memreg.registry.reader import scores_name
-from memreg.scoring.leave_one_out import first_half_scores, truth_counts, truth_scores
+from memreg.registry.tables import scores_name
+from memreg.scoring.leave_one_out import first_half_scores, leave_out_design, truth_counts, truth_scores
 from memreg.scoring.neighbours import neighbours_of
 from memreg.scoring.targets import choose, needs_scores
-from memreg.show.terminal import Reporter
+from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve, resolve_like
-from memreg.studies.study import Study, Where, open_study
+from memreg.studies.study import Outcome, Study, Where, open_study
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Asked):
     """What is asked of `-e leave_one_out`."""
 
     cell: str
-    """A stored cell, whose data set and recipe are used; or `dataset/model`, with `recipe`."""
+    """A stored cell (hash or run id), whose data set and recipe are used; or DATASET/MODEL, with a recipe."""
     targets: str
-    """As `memreg.scoring.targets.choose` reads it."""
-    members: int = 100
+    """top:K, random:K, stratified:K (by score), or a file of indices."""
+    members: int = Field(100, ge=1)
     """Without each target."""
-    everything: int = 400
-    """On everything."""
-    group_size: int = 1
+    everything: int = Field(400, ge=1)
+    """Members that leave out no target."""
+    group_size: int = Field(1, ge=1)
     """Targets left out together."""
     neighbours: str | None = None
-    """Where the groups of neighbours are from: a cell, or a JSON file; by default `cell`."""
-    halfwidth: float | None = None
-    """Train until no target's interval is wider than twice this."""
-    r: float = 1.0
+    """Who the neighbours are that groups keep apart: a cell, or FILE.json; by default the cell."""
+    halfwidth: float | None = Field(None, gt=0, le=1)
+    """Train until the interval of every target is as narrow as +- this."""
+    r: float = Field(1.0, gt=0, le=1)
     """Below 1: all inside one fixed subset of this share."""
-    seed: int = 0
-    recipe: tuple[tuple[str, Any], ...] = ()
+    design_seed: int = Field(0, ge=0, lt=2**32)
+    """Of the choice of targets, of groups and of the members."""
     dataset: str | None = None
-    """That of a stored cell once more, where it is code of the user's."""
+    """A stored cell's data set once more, where it is code of yours."""
+    study: str = "leave_one_out"
+    """Name of the study."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What `-e leave_one_out` answers."""
+    """What is answered."""
 
-    run_id: str
-    experiment_id: str
-    cells: pd.DataFrame
     scores: pd.DataFrame
     """The targets' rows of scores-leave_one_out.parquet."""
-    cell: str
+    cells: Sequence[str]
+    """The leave-out cell, and the cell of members that leave out no target."""
     members: int
     """That leave out targets, all together."""
     even: int
@@ -70,81 +76,87 @@ class Truth:
         return (
             f"Leave-one-out for {len(s)} targets from {self.members:,} members without them{saved}, and "
             f"{s.included_count.max():,} on everything: mean score {s.score.mean():.3f}, "
-            f"{(s.score >= 0.25).mean():.0%} score 0.25 or more; half the width of the 95 % intervals: "
+            f"{reaches(s.score, 0.25).mean():.0%} score 0.25 or more; half the width of the 95 % intervals: "
             f"median {(s.high - s.low).median() / 2:.3f}, largest {(s.high - s.low).max() / 2:.3f}. "
-            f"Cell {self.cell[:12]}."
+            f"Cell {self.cells[0][:12]}."
         )
 
+    def metrics(self) -> Mapping[str, float]:
+        return {}
 
-def run_leave_one_out(
-    request: Request,
-    study: str,
-    where: Where,
-    reporter: Reporter,
-) -> Truth:
+    def tables(self) -> Mapping[str, pd.DataFrame | str]:
+        return {}
+
+    def figures(self) -> Mapping[str, Figure]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What is going to be trained."""
+
+    resolved: Sequence[Resolved]
+    """The undivided cell, whose members leave out no target, and the leave-out cell."""
+    design: LeaveOut
+    chosen: str
+    """How the targets were chosen."""
+
+
+def run(request: Request, recipe: Mapping[str, Any], where: Where, progress: Progress) -> Outcome[Truth]:
     """Train what is missing and log scores-leave_one_out.parquet to the leave-out cell's run.
 
-    Raises `MemregError` before anything is written if the input is at fault.
+    recipe: fields of it, where the request names no stored cell. Raises `MemregError` before anything is
+    written if the input is at fault.
     """
-    both, design, chosen = plan(request, Registry(where.tracking_uri), where.data_dir)
-    everything, without = (item.cell for item in both)
+    scheduled = schedule(request, recipe, Registry(where.tracking_uri), where.data_dir)
+    whole, without = (item.cell for item in scheduled.resolved)
     grid = Grid("leave_one_out", "Members without their targets, and members on everything.", ())
-    with open_study(grid, both, study, where, reporter) as opened:
+    with open_study(grid, scheduled.resolved, request.study, where, progress) as opened:
         opened.train()
         if request.halfwidth is not None:
-            _narrow(opened, everything, without, design, request.halfwidth)
-        table = opened.table()
-        opened.run.artifacts.put("cells.parquet", table.to_parquet)
-        writer = opened.writer(without)
-        scores = truth_scores(opened.registry, without.hash)
+            _narrow(opened, whole, without, request.halfwidth)
+        stored, writer = opened.registry.cell(without.hash), opened.writer(without)
+        scores = truth_scores(stored)
         writer.artifacts.put(scores_name("leave_one_out"), scores.to_parquet)
-        known = opened.registry.cell_run(without.hash).data.tags.get("memreg.targets", chosen).split("; ")
-        writer.log(tags={"memreg.targets": "; ".join(dict.fromkeys([*known, chosen]))})
-        rows = scores.iloc[list(design.targets)]
-        truth = Truth(
-            opened.run.run_id,
-            opened.run.experiment_id,
-            table,
-            rows,
-            without.hash,
-            len(writer.members),
-            int(rows.excluded_count.max()) * design.round,
-        )
-        opened.run.log(note=truth.in_words(), tags={"memreg.targets": chosen})
-    return truth
+        known = stored.tags.get("memreg.targets", scheduled.chosen).split("; ")
+        writer.log(tags={"memreg.targets": "; ".join(dict.fromkeys([*known, scheduled.chosen]))})
+        rows = scores.iloc[list(scheduled.design.targets)]
+        even = int(rows.excluded_count.max()) * scheduled.design.round
+        truth = Truth(rows, (without.hash, whole.hash), len(writer.members), even)
+        opened.run.log(tags={"memreg.targets": scheduled.chosen})
+        return opened.conclude(opened.table(), truth, truth.in_words())
 
 
-def plan(
-    request: Request, registry: Registry, data_dir: Path | None = None
-) -> tuple[Sequence[Resolved], LeaveOut, str]:
-    """The cell on everything and the leave-out cell, the latter's design, and how targets were chosen."""
+def schedule(
+    request: Request, recipe: Mapping[str, Any], registry: Registry, data_dir: Path | None = None
+) -> Schedule:
+    """Which targets are left out of which members."""
     source, scores, named = None, None, request.dataset
     if "/" not in request.cell:
-        if request.recipe:
-            raise MemregError(
-                f"{request.recipe[0][0]} is the cell's own: leave it out, or name dataset/model"
-            )
+        if recipe:
+            raise MemregError(f"{next(iter(recipe))} is the cell's own: leave it out, or name dataset/model")
         source = registry.cell(request.cell)
-        (like,) = resolve_like(source, [(source.design, 1)], data_dir, named)
+        (like,) = resolve_like(source.cell, [(source.cell.design, 1)], data_dir, named)
         if needs_scores(request.targets):
-            scores = first_half_scores(registry, request.cell)
+            scores = first_half_scores(source)
     else:
         if needs_scores(request.targets):
             raise MemregError(f"targets={request.targets}: scores are needed to choose by: name a cell")
         if named:
             raise MemregError("dataset is for a stored cell: dataset/model names it already")
         named, _, model = request.cell.rpartition("/")
-        fields = {"dataset": named, "model": model, "members": 1, **dict(request.recipe)}
+        fields = {"dataset": named, "model": model, "members": 1, **recipe}
         (like,) = resolve([plan_cell(fields, "leave_one_out")], data_dir)
-    targets = choose(request.targets, like.dataset.n_train, scores, request.seed)
+    targets = choose(request.targets, like.dataset.n_train, scores, request.design_seed)
     design = _design(request, targets, registry)
     wanted = [(design.everything, request.everything), (design, request.members * design.round)]
     by = f" by the first half of {source.hash[:12]}" if source and scores is not None else ""
-    return resolve_like(like.cell, wanted, data_dir, named), design, request.targets + by
+    resolved = resolve_like(like.cell, wanted, data_dir, named)
+    return Schedule(resolved, design, request.targets + by)
 
 
 def _design(request: Request, targets: tuple[int, ...], registry: Registry) -> LeaveOut:
-    fixed: dict[str, Any] = {"seed": request.seed, "targets": targets, "r": request.r}
+    fixed: dict[str, Any] = {"seed": request.design_seed, "targets": targets, "r": request.r}
     named = request.neighbours
     if not named and (request.group_size > 1 or request.r < 1):
         if "/" in request.cell:
@@ -166,19 +178,20 @@ def _design(request: Request, targets: tuple[int, ...], registry: Registry) -> L
     return LeaveGroupOut(**fixed, groups=count, neighbours=groups)
 
 
-def _narrow(opened: Study, everything: Cell, without: Cell, design: LeaveOut, halfwidth: float) -> None:
+def _narrow(opened: Study, whole: Cell, without: Cell, halfwidth: float) -> None:
     """Train on until every target's interval is narrow enough.
 
     What is decided depends on the members asked for so far alone: after a crash it is decided again alike.
     """
+    design = leave_out_design(without)
     while True:
-        wanted = {cell.hash: opened.wanted(cell) for cell in (everything, without)}
-        counts = truth_counts(opened.registry, without, wanted)
+        wanted = {cell.hash: opened.wanted(cell) for cell in (whole, without)}
+        counts = truth_counts(opened.registry.cell(without.hash), wanted)
         more, each = missing(counts.each(lambda a: a[list(design.targets)]), halfwidth)
         if not more and not each.any():
             return
-        known = len(wanted[everything.hash])
-        opened.grow(everything, range(known, known + more))
+        known = len(wanted[whole.hash])
+        opened.grow(whole, range(known, known + more))
         need = dict(zip(design.targets, each.tolist(), strict=True))
         opened.grow(without, _members(design, need, wanted[without.hash]))
         opened.train()

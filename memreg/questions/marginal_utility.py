@@ -1,141 +1,236 @@
-"""Marginal utility as a study: members on everything, and on everything but what each arm leaves out."""
+"""`-e marginal_utility`: what the removal of memorized examples does to test accuracy (sections 3.3 and 4.3).
 
-from collections.abc import Mapping
+Members are trained on everything, and on everything but what each arm leaves out.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
 
-from memreg.cell import Cell
+from memreg.asked import Asked
 from memreg.design import All, Design, Removal
-from memreg.design.arms import arms
 from memreg.errors import MemregError
+from memreg.estimators.arms import ARMS, Arm, arms, removed_per_class
 from memreg.estimators.counts import Mask
 from memreg.estimators.duplicates import has_near_duplicate
+from memreg.estimators.influence import SUBSTANTIAL, members_for, strong_pairs
 from memreg.estimators.memorized_set import memorized_set
-from memreg.estimators.utility import knee
+from memreg.estimators.scores import reaches
+from memreg.estimators.utility import Right, compare_arms, knee
 from memreg.grid import Grid
-from memreg.questions.memorization import RANKS, rescore
-from memreg.registry import Registry
-from memreg.scoring.better_scores import ESTIMATORS, scores_by
-from memreg.scoring.marginal_utility import (
-    Arm,
-    MarginalUtility,
-    affected,
-    log_marginal_utility,
-    marginal_utility,
-)
+from memreg.questions.memorization import rescored
+from memreg.registry import Registry, StoredCell
+from memreg.registry.stored_cell import COUNTED
+from memreg.scoring.by_name import ESTIMATORS, RANKS, scores_by
 from memreg.scoring.neighbours import neighbours_of
-from memreg.show.terminal import Reporter
+from memreg.scoring.outcomes import outcomes
+from memreg.show import figures
+from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve_like
-from memreg.studies.study import Where, open_study
+from memreg.studies.study import Outcome, Where, open_study
 
 AUTO = "auto"
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Asked):
     """What is asked of `-e marginal_utility`."""
 
     cell: str
     """A stored cell of design subsets, whose scores, data set and recipe are used."""
     estimator: str = "peers"
-    """Of the verified: one of `memreg.scoring.better_scores.ESTIMATORS`, or CELL[:ESTIMATOR]."""
+    """Of the verified: an estimator of -e memorization, or CELL[:ESTIMATOR]."""
     thresholds: str = "0.15,0.25,0.45,0.65,0.85"
-    """Or `auto`."""
-    members: int = 100
+    """Scores from which examples are left out, with commas between them; or auto."""
+    members: int = Field(100, ge=1)
     """Of every arm."""
     neighbours: str | None = None
-    """Who makes a sub-population: a cell, a JSON file, or `groups`; by default `cell`."""
-    margin: float = 0.5
-    """Points of accuracy."""
-    seed: int = 0
+    """Who makes a sub-population: groups (those planted), a cell, or FILE.json; by default the cell."""
+    margin: float = Field(0.5, gt=0, le=100)
+    """Largest difference that counts as none, in points of accuracy."""
+    design_seed: int = Field(0, ge=0, lt=2**32)
+    """Of the removals and of the members."""
     dataset: str | None = None
-    """The cell's once more, where it is code of the user's."""
+    """The cell's data set once more, where it is code of yours."""
+    study: str = "marginal_utility"
+    """Name of the study."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    arms: list[Arm]
-    resolved: list[Resolved]
-    """The first is on everything."""
+class Schedule:
+    """What is going to be compared."""
+
+    source: StoredCell
+    """Whose scores chose."""
+    arms: Sequence[Arm]
+    resolved: Sequence[Resolved]
+    """Of the cells to train; the first is on everything."""
     scored: Mapping[float, Mask]
+    """By threshold, the examples that score it."""
     chosen: str
+    """How the thresholds were chosen; empty where the user did."""
+
+    @property
+    def everything(self) -> str:
+        """Hash of the cell without removals."""
+        return self.resolved[0].cell.hash
 
 
 @dataclass(frozen=True)
-class Utility:
-    """What `-e marginal_utility` answers."""
+class Affected:
+    """Test images of the sub-populations that lose members."""
 
-    run_id: str
-    experiment_id: str
-    cells: pd.DataFrame
-    result: MarginalUtility
+    images: Mapping[float, Mask]
+    """By threshold, shape [n_test]."""
+    left_out: str = ""
+    """Why they are not known; empty where they are."""
 
 
-def run_marginal_utility(
-    request: Request,
-    study: str,
-    where: Where,
-    reporter: Reporter,
-) -> Utility:
+@dataclass(frozen=True)
+class MarginalUtility:
+    """What is answered."""
+
+    table: pd.DataFrame
+    """A row per threshold, arm and kind of test images, in points of accuracy; see docs/registry.md."""
+    per_class: pd.DataFrame
+    """`threshold`, `arm`, `label`, `removed`: examples of each class that an arm leaves out."""
+    margin: float
+    chosen: str
+    """How the thresholds were chosen; empty where the user did."""
+    left_out: str
+    """Why there are no rows of sub-populations; empty where there are."""
+    cells: Sequence[str]
+
+    def metrics(self) -> Mapping[str, float]:
+        return {
+            f"{key}/{row['arm']}/{row['threshold']:.2f}": row[key]
+            for row in self.table.query("images == 'all'").to_dict("records")
+            for key in ("difference", "difference_low", "difference_high")
+        }
+
+    def tables(self) -> Mapping[str, pd.DataFrame | str]:
+        return {"marginal_utility.parquet": self.table, "removed.parquet": self.per_class}
+
+    def figures(self) -> Mapping[str, Figure]:
+        return {"marginal_utility": figures.marginal_utility(self.table, self.margin)}
+
+    def in_words(self) -> str:
+        lines = [self.chosen] if self.chosen else []
+        for threshold, rows in self.table.groupby("threshold"):
+            lines.append(_sentence(float(str(threshold)), rows, self.margin))
+        if (images := self.table["images"].eq("distinct")).any():
+            share = 1 - self.table.loc[images, "test_images"].iloc[0] / self.table["test_images"].max()
+            lines.append(
+                f"{share:.0%} of the test images have a near duplicate in training; the table's rows "
+                "`distinct` are without them."
+            )
+        lines.append(
+            "Intervals in [] are over networks, on these test images; those in () are over networks and test "
+            "images."
+        )
+        if self.left_out:
+            lines.append(self.left_out)
+        return "\n".join(lines)
+
+
+def run(request: Request, where: Where, progress: Progress) -> Outcome[MarginalUtility]:
     """Train what is missing, compare, and log it to the study's run.
 
     Raises `MemregError` before anything is written if the input is at fault.
     """
-    plan = plan_arms(request, Registry(where.tracking_uri), where.data_dir)
-    dataset = plan.resolved[0].dataset
+    scheduled = schedule(request, Registry(where.tracking_uri), where.data_dir)
+    dataset = scheduled.resolved[0].dataset
     distinct = ~has_near_duplicate(dataset.test_images, dataset.train_images)
     grid = Grid("marginal_utility", "Members on everything, and without what each arm leaves out.", ())
-    with open_study(grid, plan.resolved, study, where, reporter) as opened:
+    with open_study(grid, scheduled.resolved, request.study, where, progress) as opened:
         opened.train()
-        table = opened.table()
-        opened.run.artifacts.put("cells.parquet", table.to_parquet)
-        result = marginal_utility(
-            opened.registry,
-            plan.resolved[0].cell.hash,
-            plan.arms,
-            request.members,
-            distinct,
-            affected(opened.registry, request.cell, plan.scored),
-            request.margin,
-            plan.chosen,
-        )
-        log_marginal_utility(opened.run, result)
-    return Utility(opened.run.run_id, opened.run.experiment_id, table, result)
+        result = compared(request, scheduled, opened.registry, distinct)
+        return opened.conclude(opened.table(), result, result.in_words())
 
 
-def plan_arms(request: Request, registry: Registry, data_dir: Path | None = None) -> Plan:
+def schedule(request: Request, registry: Registry, data_dir: Path | None = None) -> Schedule:
     """What each arm leaves out, and the cells to train."""
     source = registry.cell(request.cell)
-    found = rescore(registry, request.cell)
-    if found.scores["score"].isna().all():
-        raise MemregError(
-            f"cell {request.cell} is of design {source.design.kind}, which scores nothing: name one of "
-            "subsets"
-        )
-    verified = _verified(registry, request, source)
-    marked, chosen = _marked(request, found.scores)
-    groups = neighbours_of(request.neighbours or request.cell, registry, request.cell)
-    labels = found.scores["label"].to_numpy()
-    everything = All(seed=request.seed)
-    cells: dict[Design, int] = {everything: request.members}
-    planned = []
+    scores = rescored(source).scores
+    verified = _verified(request, source)
+    marked, chosen = _marked(request, scores)
+    groups = neighbours_of(request.neighbours or request.cell, registry, source)
+    cells: dict[Design, int] = {All(seed=request.design_seed): request.members}
+    chosen_pools = []
     for threshold, scored in marked.items():
         also = scored & _above(verified, threshold, by_set=bool(chosen))
-        for name, pools in arms(scored, also, labels, groups, f"threshold {threshold:g}").items():
-            design = Removal(seed=request.seed, pools=pools)
+        found = arms(scored, also, source.train_labels, groups, f"threshold {threshold:g}")
+        for name, pools in found.items():
+            design = Removal(seed=request.design_seed, pools=pools)
             cells[design] = request.members
-            planned.append((threshold, name, design))
-    resolved = resolve_like(source, list(cells.items()), data_dir, request.dataset)
+            chosen_pools.append((threshold, name, design))
+    resolved = resolve_like(source.cell, list(cells.items()), data_dir, request.dataset)
     hashes = {item.cell.design: item.cell.hash for item in resolved}
-    return Plan(
-        [Arm(threshold, name, design.pools, hashes[design]) for threshold, name, design in planned],
-        resolved,
-        marked,
-        chosen,
+    trained = [Arm(threshold, name, design.pools, hashes[design]) for threshold, name, design in chosen_pools]
+    return Schedule(source, trained, resolved, marked, chosen)
+
+
+def compared(request: Request, scheduled: Schedule, registry: Registry, distinct: Mask) -> MarginalUtility:
+    """Compare the first `request.members` members of each arm with those on everything.
+
+    distinct: test images without a near duplicate in training, [n_test].
+    """
+    hashes = list(dict.fromkeys([scheduled.everything, *(arm.cell for arm in scheduled.arms)]))
+    right = {hash_: _right(registry.cell(hash_), request.members) for hash_ in hashes}
+    lost = affected(scheduled.source, scheduled.scored)
+    masks = {
+        "all": [np.ones_like(distinct) for _ in scheduled.arms],
+        "distinct": [distinct for _ in scheduled.arms],
+        "sub-populations": [lost.images[arm.threshold] for arm in scheduled.arms],
+    }
+    return MarginalUtility(
+        compare_arms(scheduled.arms, right, scheduled.everything, masks, request.margin),
+        removed_per_class(scheduled.arms, scheduled.source.labels),
+        request.margin,
+        scheduled.chosen,
+        lost.left_out,
+        hashes,
     )
+
+
+def affected(cell: StoredCell, scored: Mapping[float, Mask]) -> Affected:
+    """Those planted with a scored example, where sub-populations were planted; else those on which a scored
+    example has a substantial influence among the members of `cell` that can be told from chance, unless
+    chance gives most of the pairs with such influence.
+    """
+    if "group" in cell.examples:
+        group = cell.examples["group"].to_numpy()
+        own, tested = group[: cell.n_train], group[cell.n_train :]
+        return Affected({t: (tested >= 0) & np.isin(tested, own[mask]) for t, mask in scored.items()})
+    members = outcomes(cell)
+    found = strong_pairs(members.included, members.correct_test, SUBSTANTIAL)
+    (k, n_train), n_test = members.included.shape, members.correct_test.shape[1]
+    if found.by_chance > found.above / 2 or not found.above:
+        takes = members_for(SUBSTANTIAL, n_train, n_test, float(members.included.mean()))
+        return Affected(
+            {t: np.zeros(n_test, bool) for t in scored},
+            "Rows of the sub-populations that lost members are left out, since they would rest on chance: of "
+            f"{n_train:,} x {n_test:,} pairs of a training and a test example, {found.above:,} have an "
+            f"influence of {SUBSTANTIAL:g} or more among the {k:,} members that scored, and chance alone "
+            f"gives {found.by_chance:,.0f}. Even odds to tell one from chance take about {takes:,} members.",
+        )
+    i, j = (found.table[key].to_numpy() for key in ("train", "test"))
+    return Affected({t: np.isin(np.arange(n_test), j[mask[i]]) for t, mask in scored.items()})
+
+
+def _right(cell: StoredCell, members: int) -> Right:
+    """Of the first members that did not diverge."""
+    index, right = [], []
+    for shard in cell.shards(*COUNTED):
+        first = shard[shard.member < members].kept()
+        index.append(first.member.astype(np.int64))
+        right.append(first.correct(cell.labels)[:, cell.n_train :])
+    return Right(np.concatenate(index), np.concatenate(right))
 
 
 def _marked(request: Request, scores: pd.DataFrame) -> tuple[dict[float, Mask], str]:
@@ -143,7 +238,7 @@ def _marked(request: Request, scores: pd.DataFrame) -> tuple[dict[float, Mask], 
     if request.thresholds == AUTO:
         at = round(knee(scores["score"].dropna().to_numpy()), 3)
         marked = memorized_set(scores, at)
-        plain = int((scores["score"] >= at).sum())
+        plain = int(reaches(scores["score"].to_numpy(), at).sum())
         return {at: marked}, (
             f"The threshold {at:g} is the knee of the sorted scores; of the {plain} examples at or above it, "
             f"the {int(marked.sum())} are left out whose score is above it at a false discovery rate of 5 %."
@@ -163,18 +258,58 @@ def _marked(request: Request, scores: pd.DataFrame) -> tuple[dict[float, Mask], 
 def _above(scores: pd.DataFrame, threshold: float, by_set: bool = False) -> Mask:
     if by_set and "included_count" in scores:
         return memorized_set(scores, threshold)
-    above: Mask = np.nan_to_num(scores["score"].to_numpy(), nan=-1) >= threshold - 1e-12
+    above: Mask = reaches(scores["score"].to_numpy(), threshold)  # NaN reaches nothing
     return above
 
 
-def _verified(registry: Registry, request: Request, source: Cell) -> pd.DataFrame:
+def _verified(request: Request, source: StoredCell) -> pd.DataFrame:
     if request.estimator.rpartition(":")[2] in RANKS:
         raise MemregError(f"estimator={request.estimator} ranks examples, and is for no threshold: use peers")
     if request.estimator in ESTIMATORS:
         known = request.neighbours if request.estimator == "peers" else None
-        return scores_by(request.estimator, registry, request.cell, known)
+        return scores_by(request.estimator, source, known)
     name, _, estimator = request.estimator.partition(":")
-    other = registry.cell(name)
-    if (other.dataset_fingerprint, other.recipe) != (source.dataset_fingerprint, source.recipe):
+    other = source.registry.cell(name)
+    cell, own = other.cell, source.cell
+    if (cell.dataset_fingerprint, cell.recipe) != (own.dataset_fingerprint, own.recipe):
         raise MemregError(f"estimator={request.estimator} is a cell of another data set or recipe")
-    return registry.scores(name, estimator or None)
+    return other.scores(estimator or None)
+
+
+def _sentence(threshold: float, rows: pd.DataFrame, margin: float) -> str:
+    everyone = {row["arm"]: row for row in rows.query("images == 'all'").to_dict("records")}
+    own = everyone["scored"]
+    parts = [
+        f"At {threshold:.2f}: without the {own['removed']} examples that score it, {_points(own)} "
+        f"({_verdict(own, margin)})"
+    ]
+    for name in list(ARMS)[1:]:
+        arm = everyone.get(name)
+        count = f" ({arm['removed']})" if arm and arm["removed"] != own["removed"] else ""
+        parts.append(f"{name}{count} {_points(arm)}" if arm else f"{name}: none")
+    text = "; ".join(parts) + "."
+    losers = rows[(rows["images"] == "sub-populations") & rows["arm"].isin(["scored", "thinned"])]
+    if len(losers):
+        text += (
+            f" On the {losers['test_images'].iloc[0]} test images of the sub-populations that lost members: "
+            + "; ".join(f"{row['arm']} {_points(row)}" for row in losers.to_dict("records"))
+            + "."
+        )
+    return text
+
+
+def _points(row: Mapping[Any, Any]) -> str:
+    return (
+        f"{row['difference']:+.2f} points [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}] "
+        f"({row['difference_both_low']:+.2f}, {row['difference_both_high']:+.2f})"
+    )
+
+
+def _verdict(row: Mapping[Any, Any], margin: float) -> str:
+    if row["p_holm"] < 0.05:
+        what = "it hurts" if row["difference"] < 0 else "it helps"
+        elsewhere = row["difference_both_low"] > 0 or row["difference_both_high"] < 0
+        return what if elsewhere else f"{what} on these test images"
+    if row["p_equivalent_holm"] < 0.05:
+        return f"no difference of {margin:g} points or more"
+    return "undecided"

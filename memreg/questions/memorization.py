@@ -1,49 +1,67 @@
-"""Section 3.2: the memorization scores of one cell."""
+"""`-e memorization`: the memorization scores of one cell, from its stored predictions (section 3.2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from matplotlib.figure import Figure
 
+from memreg.asked import Asked
 from memreg.cell import Cell
 from memreg.errors import MemregError
-from memreg.estimators.counts import Counts
 from memreg.estimators.memorized_set import memorized_set
-from memreg.estimators.mixture import FEWEST
-from memreg.estimators.scores import THRESHOLDS, scores
-from memreg.estimators.summary import (
-    HEADLINE,
-    bound_keys,
-    counted_key,
-    fraction_key,
-    summarise,
-    summarise_scores,
-)
-from memreg.registry import Registry, RunWriter
-from memreg.registry.reader import labels, scores_name
-from memreg.scoring.tallies import COLUMNS, tally_shards
+from memreg.estimators.scores import THRESHOLDS, score_table
+from memreg.estimators.summary import HEADLINE, bound_keys, fraction_key, summarise, summarise_scores
+from memreg.registry import Registry, Store, StoredCell
+from memreg.registry.tables import scores_name
+from memreg.scoring.by_name import RANKS, scores_by
 from memreg.show import figures
+from memreg.show.notes import memorized_in_words
 
 SET = "memorized_set/0.25"
-RANKS = ("shrunk",)
-"""Estimators whose scores rank examples: neither a mean nor a share above a threshold is taken of them."""
+
+
+class Request(Asked):
+    """What is asked of `-e memorization`."""
+
+    cell: str
+    """A cell's hash, the head of it, or its run id."""
+    estimator: str | None = None
+    """peers, extrapolation, gaussian, shrunk or leave_one_out; by default Feldman & Zhang's."""
+    neighbours: str | None = None
+    """Of the estimator peers: groups (those planted), a cell, or FILE.json; by default they are found."""
 
 
 @dataclass(frozen=True)
 class Memorization:
+    """What is answered."""
+
     cell: Cell
     scores: pd.DataFrame
     """As scores.parquet."""
-    metrics: dict[str, float]
-    """Those of a cell; and `memorized_set/0.25`, the share of examples whose score is above 0.25 with a false
-    discovery rate of 5 %, where the scores have counts."""
+    values: dict[str, float]
+    """A cell's metrics; and `memorized_set/0.25`, the share of examples whose score is above 0.25 with a
+    false discovery rate of 5 %, where the scores have counts."""
     estimator: str | None = None
     """None is Feldman & Zhang's."""
 
+    @property
+    def cells(self) -> list[str]:
+        return [self.cell.hash]
+
+    def metrics(self) -> Mapping[str, float]:
+        return self.values
+
+    def tables(self) -> Mapping[str, pd.DataFrame | str]:
+        return {scores_name(self.estimator): self.scores}
+
+    def figures(self) -> Mapping[str, Figure]:
+        title = f"{self.cell.recipe.model} on {self.cell.dataset}"
+        return {"scores": figures.score_distribution(self.scores, title)}
+
     def in_words(self) -> str:
-        m = self.metrics
+        m = self.values
         by = f", by {self.estimator}" if self.estimator else ""
         what = f"{self.cell.recipe.model} on {self.cell.dataset}, {m['members']:.0f} members{by}: "
         said = (
@@ -57,71 +75,50 @@ class Memorization:
         return f"{what}{said} Median width of the scores' 95 % intervals: {width:.2f}.{self._of_peers()}"
 
     def _of_peers(self) -> str:
-        if "detectable" not in self.metrics:
+        if "detectable" not in self.values:
             return ""
         return (
             f" {(self.scores['peers'] > 0).mean():.1%} of the examples have a peer that was found; one whose "
-            f"effect on accuracy is less than {self.metrics['detectable']:.2f} (median) would not be."
+            f"effect on accuracy is less than {self.values['detectable']:.2f} (median) would not be."
         )
 
 
-def memorized_in_words(metrics: Mapping[str, float]) -> str:
-    """What share of the examples is memorized, and what was counted, from a cell's metrics."""
-    counted = f"{metrics[counted_key(HEADLINE)]:.2%} of the noisy scores are {HEADLINE} or more"
-    share = metrics.get(fraction_key(HEADLINE))
-    if share is None:
-        return f"{counted[0].upper()}{counted[1:]}, which is not the share of the true ones."
-    if np.isnan(share):
-        return (
-            f"The memorized fraction is withheld: it takes {FEWEST} members that include an example and "
-            f"{FEWEST} that exclude it. {counted}."
-        )
-    low, high = (metrics[key] for key in bound_keys(HEADLINE))
-    return (
-        f"{share:.2%} [{low:.2%}, {high:.2%}] of the examples are memorized (true score {HEADLINE} or more); "
-        f"{counted}."
-    )
+def run(request: Request, registry: Registry) -> Memorization:
+    """Recompute a cell's scores; by another estimator they are also kept beside the cell's own."""
+    cell = registry.cell(request.cell)
+    result = rescored(cell)
+    if request.estimator is None:
+        if request.neighbours is not None:
+            raise MemregError("neighbours is for estimator=peers: leave it out, or name that")
+        return result
+    result = by_estimator(result, request.estimator, scores_by(request.estimator, cell, request.neighbours))
+    writer = Store(registry.tracking_uri).run(cell.run_id)
+    writer.artifacts.put(scores_name(request.estimator), result.scores.to_parquet)
+    return result
 
 
-def score_table(counts: Counts, train_labels: NDArray[np.int64]) -> pd.DataFrame:
-    """scores.parquet from counts; train_labels: [n_train]."""
-    return numbered(scores(counts), train_labels)
-
-
-def numbered(table: pd.DataFrame, labels: NDArray[np.int64]) -> pd.DataFrame:
-    """A row per training example with its `example` and `label` in front; labels: training first."""
-    table.insert(0, "example", np.arange(len(table)))
-    table.insert(1, "label", labels[: len(table)])
-    return table
-
-
-def rescore(registry: Registry, cell: str) -> Memorization:
-    """Feldman & Zhang's scores and aggregates of a stored cell, from its predictions alone.
+def rescored(cell: StoredCell) -> Memorization:
+    """Feldman & Zhang's scores and aggregates of a stored cell.
 
     Raises `MemregError` where no example is both included and left out.
     """
-    run_id = registry.cell_run(cell).info.run_id
-    what = registry.cell(run_id)
-    examples = registry.examples(run_id)
-    sums = tally_shards(registry.shards(run_id, COLUMNS), labels(examples))
-    train_labels = examples.loc[examples["split"] == "train", "label"].to_numpy()
-    table = score_table(sums.total, train_labels)
+    sums = cell.tally()
+    table = score_table(sums.total, cell.labels)
     if table["score"].isna().all():
         raise MemregError(
-            f"cell {cell} has no scores: no example of it is both included and left out; name one of subsets"
+            f"{cell} has no scores: no example of it is both included and left out; name one of subsets"
         )
-    return Memorization(what, table, summarise(sums) | _in_set(table))
+    return Memorization(cell.cell, table, summarise(sums) | _in_set(table))
 
 
-def with_scores(result: Memorization, estimator: str, table: pd.DataFrame) -> Memorization:
-    """The same cell by another estimator, whose scores are counted as they are.
+def by_estimator(result: Memorization, estimator: str, table: pd.DataFrame) -> Memorization:
+    """The same cell with the scores of an estimator, which are counted as they are.
 
     `fallback` is the share of examples for which that fell back, `detectable` the median over examples.
     """
-    own = {SET, *map(fraction_key, THRESHOLDS), *bound_keys(HEADLINE)}
-    metrics = {key: value for key, value in result.metrics.items() if key not in own}
     summary = summarise_scores(table["score"].to_numpy())
-    metrics = {key: value for key, value in metrics.items() if key not in summary}
+    own = {SET, *map(fraction_key, THRESHOLDS), *bound_keys(HEADLINE), *summary}
+    metrics = {key: value for key, value in result.values.items() if key not in own}
     if estimator not in RANKS:
         metrics |= summary
     if "included_count" in table:
@@ -134,12 +131,4 @@ def with_scores(result: Memorization, estimator: str, table: pd.DataFrame) -> Me
 
 
 def _in_set(table: pd.DataFrame) -> dict[str, float]:
-    return {SET: float(memorized_set(table, 0.25).mean())}
-
-
-def log_memorization(run: RunWriter, result: Memorization) -> None:
-    """The scores under their estimator's name, figures/scores.png and the cell's aggregates."""
-    run.log(metrics=result.metrics, note=result.in_words())
-    run.artifacts.put(scores_name(result.estimator), result.scores.to_parquet)
-    figure = figures.score_distribution(result.scores, f"{result.cell.recipe.model} on {result.cell.dataset}")
-    run.artifacts.put("figures/scores.png", lambda path: figures.save(figure, path))
+    return {SET: float(memorized_set(table, HEADLINE).mean())}

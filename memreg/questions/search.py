@@ -1,113 +1,145 @@
-"""A search as a study: its trials are cells, trained member by member, and kept like any others."""
+"""`-e search`: recipes that fill a range of test accuracy evenly, or the best one.
 
+The trials are cells, trained member by member, and kept like any others.
+"""
+
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import pandas as pd
+from matplotlib.figure import Figure
 from mlflow.exceptions import MlflowException
 from optuna.storages import RDBStorage
+from pydantic import Field
 
 from memreg import models
+from memreg.asked import Asked
 from memreg.data import Dataset, load
 from memreg.errors import MemregError
 from memreg.grid import Grid, check_name
-from memreg.questions.correlation import Correlation
+from memreg.questions.correlation import Correlated, correlated_where_possible
 from memreg.registry.connection import connect, masked, outage, outages
 from memreg.search import fill, optimize
 from memreg.search.space import Point, Space, load_space
 from memreg.search.storage import LOCAL, exclusively, open_storage, storage_url
 from memreg.search.targets import Targets
 from memreg.search.trials import Goal, Grow, Told, search, told
-from memreg.show.conclusions import in_words
-from memreg.show.terminal import TrialReporter
-from memreg.studies.record import conclude
+from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve
-from memreg.studies.study import Study, Where, open_study
+from memreg.studies.study import Outcome, Study, Where, open_study
 
+TARGETS, TOLERANCE = 19, 0.01
 SMALL = 32  # pixels: images with a shorter side are searched in the space `small`, others in `paper`
 ASKED = "memreg"  # the attribute of an Optuna study that says what it searches
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Asked):
     """What is asked of `-e search`."""
 
     dataset: str
-    targets: Targets | None
-    """None to look for the best test accuracy instead."""
-    members: int = 40
+    """Of all cells."""
+    mode: Literal["fill", "optimize"] = "fill"
+    """fill targets of test accuracy, or optimize it."""
+    targets: int | None = Field(None, ge=1)
+    """Evenly from low to high; 19 by default."""
+    low: float | None = Field(None, gt=0, le=1)
+    """The lowest target, a test accuracy."""
+    high: float | None = Field(None, gt=0, le=1)
+    """The highest target."""
+    tolerance: float | None = Field(None, gt=0, le=1)
+    """How far a cell may be from its target; 0.01 by default."""
+    members: int = Field(40, ge=1)
     """Of a cell that is not stopped early."""
-    trials: int = 100
+    trials: int = Field(100, ge=1)
     """At most."""
     space: str | None = None
-    """A shipped space or a file; by default the shipped one for images of this size."""
-    noise: float = 0.0
+    """A shipped space's name, or the path of a file; by default the shipped one for images of this size."""
+    noise: float = Field(0.0, ge=0, le=1)
     """Share of the training labels that may be wrong."""
-    budget: int | None = None
+    budget: int | None = Field(None, ge=1)
     """Parameters that a model may have."""
     storage: str | None = None
     """URL of Optuna's storage; by default beside the tracking database."""
+    study: str | None = None
+    """Name of the study; by default search-DATASET."""
 
+    @property
+    def study_name(self) -> str:
+        """The study's name, given or not."""
+        return self.study or f"search-{re.sub('[^A-Za-z0-9._-]+', '-', self.dataset)}"
 
-def request(
-    dataset: str,
-    mode: str = "fill",
-    targets: int | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    tolerance: float | None = None,
-    **more: Any,
-) -> Request:
-    """A request from its parameters; `more` as the fields of `Request`."""
-    range_ = {"targets": targets, "low": low, "high": high, "tolerance": tolerance}
-    if mode == "optimize":
-        if given := [key for key, value in range_.items() if value is not None]:
-            raise MemregError(f"{given[0]} is for mode=fill: mode=optimize looks for the best test accuracy")
-        return Request(dataset, None, **more)
-    if mode != "fill":
-        raise MemregError(f"unknown mode '{mode}': one of fill, optimize")
-    if low is None or high is None:
-        raise MemregError("which test accuracies? Give low and high, as low=0.8 high=0.97")
-    return Request(dataset, Targets.spaced(targets or 19, low, high, tolerance or 0.01), **more)
+    def accuracies(self) -> Targets | None:
+        """What is to be filled; None in a search for the best. Raises `MemregError` for what does not fit."""
+        given = {
+            key: value
+            for key in ("targets", "low", "high", "tolerance")
+            if (value := getattr(self, key)) is not None
+        }
+        if self.mode == "optimize":
+            if given:
+                raise MemregError(
+                    f"{next(iter(given))} is for mode=fill: mode=optimize looks for the best test accuracy"
+                )
+            return None
+        if self.low is None or self.high is None:
+            raise MemregError("which test accuracies? Give low and high, as low=0.8 high=0.97")
+        return Targets.spaced(self.targets or TARGETS, self.low, self.high, self.tolerance or TOLERANCE)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What `-e search` answers."""
+    """What is answered."""
 
-    run_id: str
-    experiment_id: str
-    cells: pd.DataFrame
-    """As cells.parquet: those that fill targets, in their order; of a search for the best, all that were
+    table: pd.DataFrame
+    """As cells.parquet: the cells that fill targets, in their order; of a search for the best, all that were
     not stopped early, the best first."""
     progress: fill.Progress | None
     """None in a search for the best."""
     trials: list[Told]
-    correlation: Correlation | None
+    correlated: Correlated | None
+    """Over the table's cells, where enough of them have scores."""
     storage: str
     """URL of Optuna's, without credentials."""
 
     @property
+    def cells(self) -> list[str]:
+        return list(self.table["cell"])
+
+    @property
     def targets(self) -> list[dict[str, Any]]:
         """A row per target: `target`, and where it is filled the `trial`, the `recipe` chosen from the space,
-        and the columns of `cells`."""
+        and the columns of `table`."""
         progress = self.progress or fill.Progress({}, [])
         rows: list[dict[str, Any]] = [{"target": target} for target in progress.open]
-        for (target, trial), (_, cell) in zip(progress.filled.items(), self.cells.iterrows(), strict=True):
+        for (target, trial), (_, cell) in zip(progress.filled.items(), self.table.iterrows(), strict=True):
             rows.append({"target": target, "trial": trial.number, "recipe": recipe(trial), **cell})
         return sorted(rows, key=lambda row: row["target"])
 
     def in_words(self) -> str:
+        said = self._of_trials()
+        return f"{said}\n\n{self.correlated.in_words()}" if self.correlated else said
+
+    def metrics(self) -> Mapping[str, float]:
+        return self.correlated.metrics() if self.correlated else {}
+
+    def tables(self) -> Mapping[str, pd.DataFrame | str]:
+        return self.correlated.tables() if self.correlated else {}
+
+    def figures(self) -> Mapping[str, Figure]:
+        return self.correlated.figures() if self.correlated else {}
+
+    def _of_trials(self) -> str:
         failed = sum(t.estimate is None for t in self.trials)
         early = sum(not t.whole for t in self.trials) - failed
         used = f"{len(self.trials)} trials, {early} of them stopped early, {failed} failed"
         if self.progress is None:
-            if self.cells.empty:
+            if self.table.empty:
                 return f"No cell has all its members yet: {used}."
-            best = self.cells.iloc[0]
+            best = self.table.iloc[0]
             return (
                 f"Best of {used}: {best['model']} with {best['parameters']:,.0f} parameters, test accuracy "
                 f"{best['test_accuracy']:.2%} from {best['members']:.0f} members. Cell {best['cell'][:12]}."
@@ -119,39 +151,33 @@ class Found:
         return text
 
 
-def run_search(
-    request: Request,
-    study: str,
-    where: Where,
-    reporter: TrialReporter,
-) -> Found:
+def run(request: Request, where: Where, progress: Progress) -> Outcome[Found]:
     """Search until all targets are filled, or there were enough trials; go on where an earlier run stopped.
 
     Raises `MemregError` before anything is written if the input is at fault.
     """
-    check_name(study, "study")
+    study, targets = check_name(request.study_name, "study"), request.accuracies()
     opened = cache(partial(load, data_dir=where.data_dir, verify=True))
     dataset = opened(request.dataset)
     space, sizes = _space(request, dataset)
 
     def resolved(point: Point) -> Resolved:
-        planned = [space.plan(point, request.dataset, 1)]
+        planned = [space.planned(point, request.dataset, 1)]
         return resolve(planned, where.data_dir, lambda name, _: opened(name))[0]
 
     resolved(space.middle())
     connect(where.tracking_uri, create=True)
     storage = open_storage(request.storage or storage_url(where.tracking_uri))
     if storage.url == LOCAL and request.storage is None:
-        reporter.warn(
+        progress.warn(
             f"the trials are in {LOCAL}, for want of a place beside the tracking URI: go on from this "
             "directory, or say storage=URL"
         )
     with exclusively(storage):
-        trials = _open_trials(storage, study, request, dataset, space)
-    targets = request.targets
+        trials = _open_trials(storage, request, dataset, space)
     goal: Goal = fill.Fill(trials, space, sizes, targets) if targets else optimize.Optimize(trials)
     grid = Grid("search", f"Cells on {dataset.name} that a search has chosen.", ())
-    with open_study(grid, [], study, where, reporter) as kept:
+    with open_study(grid, [], study, where, progress) as kept:
         _adopt(kept, told(trials), targets)
 
         @outages()
@@ -172,7 +198,7 @@ def run_search(
             return grow
 
         def report(trial: Told) -> None:
-            reporter.trial(_line(trial, fill.progress(told(trials), targets) if targets else None))
+            progress.say(_line(trial, fill.progress(told(trials), targets) if targets else None))
 
         alone = partial(exclusively, storage)
         search(trials, space, goal, train, request.members, request.trials, report, alone)
@@ -180,18 +206,13 @@ def run_search(
         _adopt(kept, finished, targets)
         table = _cells(kept, finished, targets)
         found = Found(
-            kept.run.run_id,
-            kept.run.experiment_id,
             table,
             fill.progress(finished, targets) if targets else None,
             finished,
-            conclude(kept.run, kept.registry, table),
+            correlated_where_possible(kept.registry, table),
             masked(storage.url),
         )
-        words = [f"## Study {study}", grid.description, found.in_words()]
-        words += [in_words(found.correlation)] if found.correlation else []
-        kept.run.log(note="\n\n".join(words))
-    return found
+        return kept.conclude(table, found, f"## Study {study}\n\n{grid.description}\n\n{found.in_words()}")
 
 
 def _space(request: Request, dataset: Dataset) -> tuple[Space, dict[str, int]]:
@@ -214,11 +235,9 @@ def _space(request: Request, dataset: Dataset) -> tuple[Space, dict[str, int]]:
     return space, sizes
 
 
-def _open_trials(
-    storage: RDBStorage, name: str, request: Request, dataset: Dataset, space: Space
-) -> optuna.Study:
+def _open_trials(storage: RDBStorage, request: Request, dataset: Dataset, space: Space) -> optuna.Study:
     """Optuna's study of this name, found or created."""
-    filling = request.targets is not None
+    name, filling = request.study_name, request.mode == "fill"
     asked = {
         "mode": "fill" if filling else "optimize",
         "dataset": dataset.fingerprint,
@@ -282,7 +301,7 @@ def recipe(trial: Told) -> str:
 
 
 def _cells(kept: Study, finished: Sequence[Told], targets: Targets | None) -> pd.DataFrame:
-    """As `Found.cells`."""
+    """As `Found.table`."""
     if targets:
         chosen = list(fill.progress(finished, targets).filled.values())
     else:

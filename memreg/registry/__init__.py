@@ -2,5 +2,6 @@
 
 from memreg.registry.reader import Registry
 from memreg.registry.store import CellWriter, RunWriter, Store
+from memreg.registry.stored_cell import StoredCell
 
-__all__ = ["CellWriter", "Registry", "RunWriter", "Store"]
+__all__ = ["CellWriter", "Registry", "RunWriter", "Store", "StoredCell"]

@@ -40,11 +40,15 @@ class Api:
 
     def wide_of(self, run_ids: Sequence[str], columns: Sequence[str] | None = None) -> Wide:
         """Runs by their ids, deleted ones too, in no particular order."""
-        runs: list[Run] = []
+        return _wide(self.runs(run_ids), columns)
+
+    def runs(self, run_ids: Sequence[str]) -> list[Run]:
+        """Runs by their ids, deleted ones too, whole and in no particular order."""
+        found: list[Run] = []
         for i in range(0, len(run_ids), IDS):
             listed = ", ".join(f"'{run_id}'" for run_id in run_ids[i : i + IDS])
-            runs += self.find(f"attributes.run_id IN ({listed})", view=ViewType.ALL)
-        return _wide(runs, columns)
+            found += self.find(f"attributes.run_id IN ({listed})", view=ViewType.ALL)
+        return found
 
     def page(
         self, where: str, order: str, size: int, token: str | None = None, view: int = ViewType.ACTIVE_ONLY

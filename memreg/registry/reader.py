@@ -1,29 +1,24 @@
 """Reading the registry: cells as a frame, predictions as arrays. Reading never writes."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from mlflow.entities.run import Run
 from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from memreg.cell import Cell
 from memreg.errors import MemregError
-from memreg.prediction import Predictions
+from memreg.members import Members
 from memreg.registry.api import NEWEST, Api, newest
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, outage
 from memreg.registry.frames import frame
-from memreg.registry.shards import COLUMNS, read_shards, stack
 from memreg.registry.sql import sql_reader
+from memreg.registry.stored_cell import StoredCell
+from memreg.registry.tables import read_table
+from memreg.registry.tags import tagged_cells
 
-MEMBERS = "memreg.members"
-"""Attribute of a table of scores: members, by hash, of each cell that it was computed from."""
 COMPLETE = "tags.`memreg.kind` = 'cell' and tags.`memreg.status` = 'complete'"
 
 
@@ -39,6 +34,7 @@ class Registry:
         self._api = Api(self._client)
         self._fast = sql_reader(self._client.tracking_uri) or self._api
         self._artifacts: dict[str, Artifacts] = {}
+        self._labels: dict[str, tuple[NDArray[np.int64], int]] = {}
 
     @property
     def tracking_uri(self) -> str:
@@ -57,7 +53,7 @@ class Registry:
             where = f"{COMPLETE} and {where}" if where else COMPLETE
             return frame(self._fast.wide(where, columns), columns)
         listed = self.artifacts(self.study_run(study)).get("cells.parquet")
-        run_ids = _table(listed)["run_id"].tolist()
+        run_ids = read_table(listed)["run_id"].tolist()
         if where:
             fitting = set(self._fast.wide(f"tags.`memreg.kind` = 'cell' and {where}", ()).run_id)
             run_ids = [run_id for run_id in run_ids if run_id in fitting]
@@ -67,22 +63,31 @@ class Registry:
         """The rows of `cells` for these runs, in this order."""
         wanted = list(run_ids)
         table = frame(self._fast.wide_of(wanted, columns), columns)
-        if gone := set(wanted).difference(table["run_id"]):
-            raise MemregError(
-                f"run {gone.pop()}, a cell of this study, is gone for good: run the study again"
-            )
+        _all_there(wanted, table["run_id"])
         return table.set_index("run_id").loc[wanted].reset_index()
 
-    def cell_run(self, cell: str) -> Run:
-        """The MLflow run of a cell that is complete, or was before more members were asked for."""
-        run = self._cell_run(cell)
+    def cell(self, cell: str) -> StoredCell:
+        """A cell that is complete, or was before more members were asked for.
+
+        Raises `MemregError` where there is no such cell, or where it never had all members.
+        """
+        return self._stored(self._cell_run(cell))
+
+    def cells_by_run(self, run_ids: Iterable[str]) -> list[StoredCell]:
+        """The cells of these runs, in this order, in one request for a hundred of them."""
+        wanted = list(run_ids)
+        runs = {run.info.run_id: run for run in self._api.runs(wanted)}
+        _all_there(wanted, runs)
+        return [self._stored(runs[run_id]) for run_id in wanted]
+
+    def _stored(self, run: Run) -> StoredCell:
         tags = run.data.tags
         if tags.get("memreg.status") != "complete" and "members" not in run.data.metrics:
             raise MemregError(
-                f"cell {cell} is not complete: the command of study '{tags.get('memreg.study')}' trains the "
-                "members that it lacks"
+                f"cell {tags['memreg.cell'][:12]} is not complete: the command of study "
+                f"'{tags.get('memreg.study')}' trains the members that it lacks"
             )
-        return run
+        return StoredCell(self, run, self.artifacts(run))
 
     def _cell_run(self, cell: str) -> Run:
         if not cell:
@@ -114,72 +119,38 @@ class Registry:
         """Runs of analyses that took any of these cells, by hash: of each name the newest, oldest first."""
         wanted, newest = set(cells), {}
         for run in self._api.find("tags.`memreg.kind` = 'analysis'"):
-            if wanted.intersection(run.data.tags.get("memreg.cells", "").split(",")):
+            if wanted & tagged_cells(run.data.tags):
                 newest[run.info.run_name] = run
         return list(newest.values())
 
-    def cell(self, cell: str) -> Cell:
-        """What a cell is."""
-        path = self.artifacts(self.cell_run(cell)).get("cell.json")
-        try:
-            return Cell.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise MemregError(f"{path}: does not describe a cell as this memreg knows them") from error
-
-    def examples(self, cell: str) -> pd.DataFrame:
-        """`split`, `example`, `label`, and where known `clean_label` and `group`: N rows, training first."""
-        return _table(self.artifacts(self.cell_run(cell)).get("examples.parquet"))
-
     def scores(self, cell: str, estimator: str | None = None) -> pd.DataFrame:
-        """One row per training example; the columns are those of scores.parquet.
+        """As `StoredCell.scores`."""
+        return self.cell(cell).scores(estimator)
 
-        estimator: `peers`, `gaussian`, `shrunk`, `extrapolation` or `leave_one_out`, once `-e memorization`
-        has computed it. Raises `MemregError` where the cell has got more members since.
-        """
-        name = scores_name(estimator)
-        artifacts = self.artifacts(self.cell_run(cell))
-        if estimator is not None and name not in artifacts.names("", ".parquet"):
-            raise MemregError(
-                f"cell {cell} has no {name}: `mlflow run . -e memorization -P cell={cell} "
-                f"-P estimator={estimator}` computes it, if there is such an estimator"
-            )
-        table = _table(artifacts.get(name))
-        for hash_, members in table.attrs.get(MEMBERS, {}).items():
-            if self.members(hash_) not in (members, None):
-                raise MemregError(
-                    f"cell {cell}: its {name} is from {members} members of cell {hash_[:12]}, which has "
-                    f"{self.members(hash_)} now: `mlflow run . -e memorization -P cell={cell} "
-                    f"-P estimator={estimator}` computes it anew"
-                )
-        return table
+    def predictions(self, cell: str) -> Members:
+        """All members of a cell, in order of their index."""
+        return self.cell(cell).members()
 
-    def members(self, hash_: str) -> int | None:
+    def count(self, hash_: str) -> int | None:
         """Members that the scores of a complete cell are from; None where it is not here, or in training."""
         found = self._api.find(f"{COMPLETE} and tags.`memreg.cell` = '{_plain(hash_)}'")
         return int(found[0].data.metrics["members"]) if found else None
 
-    def shards(self, cell: str, columns: Sequence[str] = COLUMNS) -> Iterator[dict[str, NDArray[Any]]]:
-        """Prediction shards one at a time: arrays by column name, a row per member."""
-        run = self.cell_run(cell)
-        tags = run.data.tags
-        return read_shards(
-            self.artifacts(run), tags["memreg.cell"], tags["memreg.dataset_fingerprint"], columns
-        )
+    def labelled(self, cell: StoredCell) -> tuple[NDArray[np.int64], int]:
+        """Labels of all N examples of a cell's data set, training first, and how many of them are training's.
 
-    def predictions(self, cell: str) -> Predictions:
-        """All members, stacked in order of their index."""
-        return stack(self.shards(cell))
+        Read once for each data set: its fingerprint is of its labels too.
+        """
+        fingerprint = cell.tags["memreg.dataset_fingerprint"]
+        if fingerprint not in self._labels:
+            examples = cell.examples
+            n_train = int((examples["split"] == "train").sum())
+            self._labels[fingerprint] = examples["label"].to_numpy(np.int64), n_train
+        return self._labels[fingerprint]
 
-    def series(self, cell: str, key: str) -> dict[int, float]:
-        """The newest value at each step of a cell's series."""
-        return newest(self._client, self.cell_run(cell).info.run_id, key)
-
-    def files(self, cell: str) -> Iterator[tuple[str, Path]]:
-        """Artifacts from which a cell can be had again, by their names: shards and tables, and what it is."""
-        artifacts = self.artifacts(self.cell_run(cell))
-        for folder, suffix in (("", ".json"), ("", ".parquet"), ("predictions", ".arrow")):
-            for name in artifacts.names(folder, suffix):
-                yield name, artifacts.get(name)
+    def series(self, run_id: str, key: str) -> dict[int, float]:
+        """The newest value at each step of a run's series."""
+        return newest(self._client, run_id, key)
 
     def artifacts(self, run: Run) -> Artifacts:
         """The files of a run."""
@@ -207,26 +178,12 @@ class Registry:
         return run
 
 
-def _table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise MemregError(
-            f"{path}: damaged, or no Parquet file: put it back, or run the study again"
-        ) from error
+def _all_there(wanted: Iterable[str], found: Iterable[str]) -> None:
+    if gone := set(wanted).difference(found):
+        raise MemregError(f"run {gone.pop()}, a cell of this study, is gone for good: run the study again")
 
 
 def _plain(text: str) -> str:
     if "'" in text or "%" in text:
         raise MemregError(f"{text!r} names nothing in a registry: no quotes or percent signs")
     return text
-
-
-def scores_name(estimator: str | None) -> str:
-    """The artifact that an estimator's scores are kept in."""
-    return f"scores-{estimator}.parquet" if estimator else "scores.parquet"
-
-
-def labels(examples: pd.DataFrame) -> NDArray[np.int64]:
-    """Labels of all N examples, training first."""
-    return examples["label"].to_numpy(np.int64)

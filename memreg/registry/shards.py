@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +12,21 @@ from numpy.typing import NDArray
 
 from memreg.errors import MemregError
 from memreg.files import write_atomically
-from memreg.prediction import Prediction, Predictions
+from memreg.members import COLUMNS, Members
 from memreg.registry.artifacts import Artifacts
 
 SCHEMA = "1"
-Shards = Iterable[dict[str, NDArray[Any]]]
-COLUMNS = ("member", "seed", "included", "predicted", "p_label", "p_max")
 
 
-def write_shard(path: Path, predictions: Sequence[Prediction], cell: str, dataset_fingerprint: str) -> None:
-    """Write members, in order of their index, under `path`: complete there or not there at all.
+def write_shard(path: Path, members: Members, cell: str, dataset_fingerprint: str) -> None:
+    """Write members under `path`: complete there or not there at all.
 
     cell: the cell hash. Each column's CRC-32 goes into the schema metadata, since neither Arrow nor zstd
     frames as Arrow writes them would notice a flipped bit.
     """
-    rows = sorted(predictions, key=lambda p: p.member)
-    n_train, n = len(rows[0].included), len(rows[0].predicted)
-    arrays: dict[str, NDArray[Any]] = {
-        "member": np.array([p.member for p in rows], np.int32),
-        "seed": np.array([p.seed for p in rows], np.int64),
-        **{name: np.stack([getattr(p, name) for p in rows]) for name in COLUMNS[2:]},
-    }
+    arrays = {name: members.columns[name] for name in COLUMNS}
+    arrays |= {"member": members.member.astype(np.int32), "seed": members.seed.astype(np.int64)}
+    n_train, n = members.n_train, members.predicted.shape[1]
     metadata = {
         "memreg.schema": SCHEMA,
         "memreg.cell": cell,
@@ -60,8 +54,8 @@ def read_shard(
     cell: str | None = None,
     dataset_fingerprint: str | None = None,
     columns: Sequence[str] = COLUMNS,
-) -> dict[str, NDArray[Any]]:
-    """Columns of a shard as arrays, [members] or [members, n_train or N].
+) -> Members:
+    """A shard's members, with these columns.
 
     Refuses (MemregError) a file that is damaged, or that belongs to another cell or data set than named.
     """
@@ -87,18 +81,14 @@ def read_shard(
             f"{path}: damaged prediction shard ({_first_line(error)}): run the study again to train "
             "its members anew"
         ) from error
-    return arrays
+    return Members(arrays)
 
 
 def read_shards(
     artifacts: Artifacts, cell: str, dataset_fingerprint: str, columns: Sequence[str] = COLUMNS
-) -> Iterator[dict[str, NDArray[Any]]]:
-    """All shards of a cell's run, one at a time."""
-    names = artifacts.names("predictions", ".arrow")
-    if not names:
-        artifacts.check()
-        raise MemregError(f"cell {cell[:12]} has no prediction shards yet")
-    for name in names:
+) -> Iterator[Members]:
+    """All members of a cell's run, a shard at a time."""
+    for name in shard_names(artifacts, cell):
         path = artifacts.get(name)
         try:
             shard = read_shard(path, cell, dataset_fingerprint, columns)
@@ -108,28 +98,13 @@ def read_shards(
         yield shard
 
 
-def members_of(shard: dict[str, NDArray[Any]]) -> list[Prediction]:
-    """Its members one by one, as `write_shard` takes them."""
-    return [
-        Prediction(
-            int(shard["member"][i]),
-            int(shard["seed"][i]),
-            shard["included"][i],
-            shard["predicted"][i],
-            shard["p_label"][i],
-            shard["p_max"][i],
-            seconds=float("nan"),
-        )
-        for i in range(len(shard["member"]))
-    ]
-
-
-def stack(shards: Shards) -> Predictions:
-    """Shards of one cell as one, in order of member index."""
-    parts = list(shards)
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
-    order = np.argsort(columns["member"], kind="stable")
-    return Predictions(**{name: array[order] for name, array in columns.items()})
+def shard_names(artifacts: Artifacts, cell: str) -> list[str]:
+    """Artifact paths of a cell's shards. Raises `MemregError` where there is none."""
+    names = artifacts.names("predictions", ".arrow")
+    if not names:
+        artifacts.check()
+        raise MemregError(f"cell {cell[:12]} has no prediction shards yet")
+    return names
 
 
 def _check(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> None:

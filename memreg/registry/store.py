@@ -20,7 +20,7 @@ from mlflow.tracking.context.registry import resolve_tags
 
 from memreg.cell import Cell
 from memreg.errors import MemregError
-from memreg.prediction import Prediction
+from memreg.members import Members
 from memreg.registry.api import newest
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, environment_run_id, exclusive, masked, outage
@@ -113,7 +113,7 @@ class CellWriter(RunWriter):
             except MemregError as error:
                 damaged[name] = str(error)
             else:
-                members.update(shard["member"].tolist())
+                members.update(shard.member.tolist())
         if self._trained and not members and not damaged:
             self._not_found()
         return members, damaged
@@ -144,14 +144,14 @@ class CellWriter(RunWriter):
             self.artifacts.set_aside(name)
         self.damaged.clear()
 
-    def store(self, predictions: list[Prediction], series: Mapping[str, Iterable[tuple[int, float]]]) -> None:
+    def store(self, members: Members, series: Mapping[str, Iterable[tuple[int, float]]]) -> None:
         """Keep members: first their shard, then what MLflow says of them."""
-        first = min(p.member for p in predictions)
+        first = int(members.member.min())
         self.artifacts.put(
             f"predictions/{first:06d}.arrow",
-            lambda path: write_shard(path, predictions, self.cell.hash, self.cell.dataset_fingerprint),
+            lambda path: write_shard(path, members, self.cell.hash, self.cell.dataset_fingerprint),
         )
-        self.members.update(p.member for p in predictions)
+        self.members.update(members.member.tolist())
         self.log_series(series)
 
     def logged(self, key: str) -> dict[int, float]:

@@ -9,38 +9,11 @@ from memreg.design import LeaveGroupOut, LeaveOneOut, LeaveOut
 from memreg.errors import MemregError
 from memreg.estimators.counts import Counts, Floats, half
 from memreg.estimators.leave_one_out import leave_one_out
-from memreg.questions.memorization import score_table
-from memreg.registry import Registry
-from memreg.registry.reader import MEMBERS, labels
-from memreg.scoring.tallies import COLUMNS, tally_shards
-
-
-def truth_counts(
-    registry: Registry, cell: Cell, members: Mapping[str, Collection[int]] | None = None
-) -> Counts:
-    """Counts of Equation 1, shapes [n_train], for a leave-out cell and the cell on everything beside it.
-
-    members: by cell hash, those that count; all by default.
-    """
-    a, b = (
-        tally_shards(
-            registry.shards(c.hash, COLUMNS),
-            labels(registry.examples(c.hash)),
-            members=members[c.hash] if members else None,
-        ).total
-        for c in (everything(cell), cell)
-    )
-    return leave_one_out(a, b)
-
-
-def truth_scores(registry: Registry, cell: str) -> pd.DataFrame:
-    """Scores of the targets by leave-one-out, in the columns of scores.parquet; NaN for all others."""
-    what = registry.cell(cell)
-    examples = registry.examples(cell)
-    train_labels = examples.loc[examples["split"] == "train", "label"].to_numpy()
-    table = score_table(truth_counts(registry, what), train_labels)
-    table.attrs[MEMBERS] = {c.hash: registry.members(c.hash) for c in (what, everything(what))}
-    return table
+from memreg.estimators.scores import score_table
+from memreg.members import tallied
+from memreg.registry import StoredCell
+from memreg.registry.stored_cell import COUNTED
+from memreg.registry.tables import MEMBERS
 
 
 def leave_out_design(cell: Cell) -> LeaveOut:
@@ -53,25 +26,41 @@ def leave_out_design(cell: Cell) -> LeaveOut:
     return cell.design
 
 
-def everything(cell: Cell) -> Cell:
-    """The cell that gives the first term of Equation 1 for a leave-out cell's targets."""
-    return cell.with_design(leave_out_design(cell).everything)
+def undivided(cell: StoredCell) -> StoredCell:
+    """The cell whose members leave out no target, which gives the first term of Equation 1 for `cell`."""
+    return cell.registry.cell(cell.cell.with_design(leave_out_design(cell.cell).everything).hash)
 
 
-def in_halves(registry: Registry, cell: str) -> tuple[Counts, Counts]:
+def truth_counts(cell: StoredCell, members: Mapping[str, Collection[int]] | None = None) -> Counts:
+    """Counts of Equation 1, shapes [n_train], for a leave-out cell and the undivided cell beside it.
+
+    members: by cell hash, those that count; all by default.
+    """
+    whole, without = (
+        one.tally(only=members[one.hash] if members else None).total for one in (undivided(cell), cell)
+    )
+    return leave_one_out(whole, without)
+
+
+def truth_scores(cell: StoredCell) -> pd.DataFrame:
+    """Scores of the targets by leave-one-out, in the columns of scores.parquet; NaN for all others."""
+    table = score_table(truth_counts(cell), cell.labels)
+    table.attrs[MEMBERS] = {one.hash: one.count for one in (cell, undivided(cell))}
+    return table
+
+
+def in_halves(cell: StoredCell) -> tuple[Counts, Counts]:
     """Counts over the first and over the second half of a cell's members, shapes [n_train]."""
-    design = registry.cell(cell).design
-    shards = registry.shards(cell, COLUMNS)
-    sums = tally_shards(shards, labels(registry.examples(cell)), lambda m: half(design.block(m)))
+    design = cell.cell.design
+    sums = tallied(cell.shards(*COUNTED), cell.labels, lambda member: half(design.block(member)))
     if len(sums.block) < 2:
         raise MemregError(
-            f"cell {cell} has one block of members, which has no halves to choose on and to estimate on: "
-            "train more members"
+            f"{cell} has one block of members, which has no halves to choose on and to estimate on: train "
+            "more members"
         )
     return sums.counts.each(lambda a: a[0]), sums.counts.each(lambda a: a[1])
 
 
-def first_half_scores(registry: Registry, cell: str) -> Floats:
+def first_half_scores(cell: StoredCell) -> Floats:
     """Feldman & Zhang's scores from the first half of a cell's members, shape [n_train]: to choose by."""
-    counts = in_halves(registry, cell)[0]
-    return counts.included_accuracy - counts.excluded_accuracy
+    return in_halves(cell)[0].score

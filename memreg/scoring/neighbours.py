@@ -5,27 +5,35 @@ from pathlib import Path
 from memreg.errors import MemregError
 from memreg.estimators.coinfluence import find_peers, neighbours
 from memreg.grid import read_neighbours
-from memreg.registry import Registry
-from memreg.scoring.members import read_members
+from memreg.registry import Registry, StoredCell
+from memreg.scoring.outcomes import outcomes, some_without_each
 
-GROUPS = "groups"
+Groups = tuple[tuple[int, ...], ...]
+PLANTED = "groups"
 
 
-def neighbours_of(text: str, registry: Registry, of: str | None = None) -> tuple[tuple[int, ...], ...]:
-    """Groups by name: those that co-influence finds in a cell's members, a JSON file's, or `groups`, those
-    that were planted in the data set of the cell `of`."""
-    if text == GROUPS and of is not None:
-        examples = registry.examples(of)
-        if "group" not in examples:
-            raise MemregError(f"neighbours=groups: cell {of} has no planted sub-populations")
-        planted = examples[(examples["split"] == "train") & (examples["group"] >= 0)]
-        return tuple(tuple(rows) for rows in planted.groupby("group")["example"].apply(list) if len(rows) > 1)
+def neighbours_of(text: str, registry: Registry, of: StoredCell | None = None) -> Groups:
+    """Groups by name: `groups`, those that were planted in the data set of the cell `of`; a JSON file's; or
+    those that co-influence finds in the members of a cell.
+    """
+    if text == PLANTED and of is not None:
+        return planted(of)
     if Path(text).is_file() or text.endswith(".json"):
         return read_neighbours(Path(text))
-    m = read_members(registry, text)
-    if m.included.all(0).any():
-        raise MemregError(
-            f"cell {text} never leaves out some of its examples: who their neighbours are is seen in a cell "
-            "of design subsets"
-        )
-    return neighbours(find_peers(m.included, m.correct_train, m.labels))
+    return found_in(registry.cell(text))
+
+
+def planted(cell: StoredCell) -> Groups:
+    """Sub-populations of two and more examples that were planted in a cell's data set."""
+    examples = cell.examples
+    if "group" not in examples:
+        raise MemregError(f"neighbours=groups: {cell} has no planted sub-populations")
+    own = examples[(examples["split"] == "train") & (examples["group"] >= 0)]
+    return tuple(tuple(rows) for rows in own.groupby("group")["example"].apply(list) if len(rows) > 1)
+
+
+def found_in(cell: StoredCell) -> Groups:
+    """Groups of examples that teach networks about each other."""
+    found = outcomes(cell)
+    some_without_each(cell, found, "finding neighbours")
+    return neighbours(find_peers(found.included, found.correct_train, cell.train_labels))

@@ -78,7 +78,7 @@ class Space:
     def models(self) -> tuple[str, ...]:
         return self.choices["model"] if "model" in self.choices else (self.fixed["model"],)
 
-    def plan(self, point: Point, dataset: str, members: int) -> Planned:
+    def planned(self, point: Point, dataset: str, members: int) -> Planned:
         """The cell that a point stands for."""
         noise = round(float({**self.fixed, **point}.get(NOISE, 0)), 2)
         name = f"{dataset}+noise={noise:g}" if noise else dataset

@@ -2,8 +2,8 @@
 
 from memreg.estimators.correlation import FEWEST_CLUSTERS, FEWEST_RANKED, FEWEST_RESAMPLED, Pearson
 from memreg.estimators.identity import Identity
+from memreg.estimators.over_cells import Correlation
 from memreg.estimators.trajectories import MOVE, SHAPES, Trajectories
-from memreg.questions.correlation import Correlation
 
 
 def in_words(result: Correlation) -> str:

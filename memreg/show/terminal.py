@@ -73,7 +73,7 @@ class Reporter:
         """A line at a time, also while no member ends."""
         while not self._stop.wait(EVERY):
             if self._members:
-                self._say(progress_line(self._trained, self._left, time.monotonic() - self._began))
+                self.say(progress_line(self._trained, self._left, time.monotonic() - self._began))
 
     def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
         """(cell, members missing, members asked for) of each cell."""
@@ -84,7 +84,7 @@ class Reporter:
         self._trained, self._left, self._began = 0, missing, time.monotonic()
         self._grid = self._progress.add_task("grid", total=wanted, completed=wanted - missing)
         self._cell = self._progress.add_task("cell", total=None, visible=missing > 0)
-        self._say(
+        self.say(
             f"{len(cells)} cells, {wanted} members: {wanted - missing} already in the registry, "
             f"{missing} to train"
         )
@@ -103,16 +103,18 @@ class Reporter:
         """All members of `cell` are in."""
         self._done.add(cell.hash)
         seconds = time.monotonic() - self._began
-        self._say(
+        self.say(
             f"[{len(self._done)}/{len(self._members)}] {cell.recipe.model} on {cell.dataset}: test accuracy "
             f"{metrics['test_accuracy']:.1%}, memorized {_percent(metrics[FRACTION])}, "
             f"{metrics['members']:.0f} members, {seconds:.0f} s"
         )
 
     def warn(self, text: str) -> None:
-        self._say(f"warning: {text}")
+        """Something that a person should know."""
+        self.say(f"warning: {text}")
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Something that a person may want to know."""
         self._console.print(text, markup=False, highlight=False)
 
 
@@ -147,10 +149,6 @@ class TrialReporter(Reporter):
 
     def finish(self, cell: Cell, metrics: Mapping[str, float]) -> None:
         """Not said of each step of a trial."""
-
-    def trial(self, text: str) -> None:
-        """A trial has ended."""
-        self._say(text)
 
 
 def show_targets(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,34 +2,64 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from memreg import interruption
-from memreg.engines import Engine, Job, Resources
+from memreg.cell import Cell
+from memreg.data import Dataset
+from memreg.engines import Engine, Job
 from memreg.errors import TakenError
-from memreg.prediction import Prediction
+from memreg.members import Members, Prediction
 from memreg.registry import CellWriter
 from memreg.registry.leases import Leases, end_status
-from memreg.show.terminal import Reporter
+from memreg.studies.progress import Progress
 from memreg.studies.record import SERIES, describe, finish
-from memreg.studies.resolved import Resolved
 
 FLUSH_SECONDS = 15.0
 FLUSH_MEMBERS = 100
+
+
+class Item(Protocol):
+    """A cell that a study is to have, wherever its members come from."""
+
+    @property
+    def cell(self) -> Cell: ...
+
+    @property
+    def wanted(self) -> Collection[int]:
+        """Members that are asked for, by index."""
+
+    @property
+    def parameters(self) -> int | None:
+        """Of the model, where known."""
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """With its images, where it takes them."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Of all N examples, training first."""
+
+    def examples(self) -> pd.DataFrame:
+        """As examples.parquet."""
 
 
 @dataclass
 class CellTraining:
     """A cell in training, with the members that finished but are not stored yet."""
 
-    item: Resolved
+    item: Item
     wanted: set[int]
     leases: Leases
-    writer: CellWriter = field(init=False)
+    writer: CellWriter
     pending: list[Prediction] = field(default_factory=list)
     since: float = 0.0
     """When the first of them began to be trained."""
@@ -47,44 +77,44 @@ class CellTraining:
         return self.writer.run_id in self.leases
 
 
-def train(cells: Sequence[CellTraining], engine: Engine, resources: Resources, reporter: Reporter) -> None:
+def train(cells: Sequence[CellTraining], engine: Engine, progress: Progress) -> None:
     """Train and store every missing member of leased cells, and finish each as soon as its last one is in."""
     by_hash = {c.item.cell.hash: c for c in cells}
-    datasets = {c.item.cell.dataset_fingerprint: c.item.dataset for c in cells if c.missing}
+    datasets = {c.item.dataset.fingerprint: c.item.dataset for c in cells if c.missing and c.item.dataset}
     jobs = [Job(c.item.cell, m) for c in cells for m in c.missing]
     left = Counter(job.cell.hash for job in jobs)
     unfinished = {h: c for h, c in by_hash.items() if c.missing or not c.writer.complete}
     try:
         for c in [c for c in unfinished.values() if not c.missing]:
-            _finish(c, reporter)
+            _finish(c, progress)
             del unfinished[c.item.cell.hash]
-        for job, prediction in engine(jobs, datasets, resources) if jobs else ():
+        for job, prediction in engine.run(jobs, datasets) if jobs else ():
             c = by_hash[job.cell.hash]
             if not c.pending:
                 c.since = time.monotonic() - prediction.seconds
             c.pending.append(prediction)
-            reporter.advance(job.cell)
+            progress.advance(job.cell)
             left[job.cell.hash] -= 1
             complete = left[job.cell.hash] == 0
             late = time.monotonic() - c.since > FLUSH_SECONDS
             if complete or late or len(c.pending) >= FLUSH_MEMBERS:
                 _flush(c)
             if complete:
-                _finish(c, reporter)
+                _finish(c, progress)
                 del unfinished[job.cell.hash]
             interruption.check()
         if unfinished:
-            raise RuntimeError(f"{engine} has ended without {sum(left.values())} members")
+            raise RuntimeError(f"{engine.run} has ended without {sum(left.values())} members")
     except BaseException as error:
         give_back(unfinished.values(), error)
         raise
 
 
-def prepare(c: CellTraining, reporter: Reporter) -> None:
+def prepare(c: CellTraining, progress: Progress) -> None:
     """A run to which members are going to be added."""
-    describe(c.writer, c.item.dataset.examples(), c.item.parameters)
+    describe(c.writer, c.item.examples(), c.item.parameters)
     for damage in c.writer.damaged.values():
-        reporter.warn(damage)
+        progress.warn(damage)
     c.writer.reopen()
 
 
@@ -107,28 +137,28 @@ def _flush(c: CellTraining) -> None:
     c.pending = [p for p in c.pending if p.member not in c.writer.members]
     if not c.pending:
         return
-    labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
-    points = [(p.member, *_accuracies(p, labels), p.seconds) for p in c.pending]
+    points = [(p.member, *_accuracies(p, c.item.labels), p.seconds) for p in c.pending]
     for p in c.pending:  # first: they are in no shard
         c.writer.log_series({f"epoch/{key}": v.items() for key, v in p.curve.items()})
     c.leases.check(c.writer.run_id)
     c.writer.store(
-        c.pending,
+        Members.of(c.pending),
         {name: [(p[0], p[i]) for p in points] for i, name in enumerate(SERIES, 1)},
     )
     c.pending = []
 
 
-def _accuracies(p: Prediction, labels: np.ndarray) -> tuple[float, float]:
+def _accuracies(p: Prediction, labels: NDArray[np.int64]) -> tuple[float, float]:
     correct = p.predicted == labels
     n_train = len(p.included)
-    return float(correct[n_train:].mean()), float(correct[:n_train][p.included].mean())
+    tested = correct[n_train:]
+    test = float(tested.mean()) if len(tested) else float("nan")  # imported members may come without
+    return test, float(correct[:n_train][p.included].mean())
 
 
-def _finish(c: CellTraining, reporter: Reporter) -> None:
+def _finish(c: CellTraining, progress: Progress) -> None:
     """Scores and aggregates, and the tag that makes the cell visible."""
     c.leases.check(c.writer.run_id)
-    labels = np.concatenate([c.item.dataset.train_labels, c.item.dataset.test_labels])
-    metrics = finish(c.writer, labels, c.item.parameters)
+    metrics = finish(c.writer, c.item.labels, c.item.parameters)
     c.leases.release(c.writer.run_id)
-    reporter.finish(c.item.cell, metrics)
+    progress.finish(c.item.cell, metrics)

@@ -1,21 +1,21 @@
-"""What runs say: of a cell before its first member and after its last, of a study at its end."""
+"""What a cell's run says: before its first member, and after its last."""
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from memreg.errors import TakenError
+from memreg.estimators.scores import score_table
 from memreg.estimators.summary import summarise
-from memreg.questions.correlation import FEWEST, Correlation, correlate, log_correlation, with_both
-from memreg.questions.memorization import score_table
-from memreg.registry import CellWriter, Registry, RunWriter
+from memreg.members import Members, tallied
+from memreg.registry import CellWriter
 from memreg.registry.frames import METRICS, METRICS_SCHEMA
 from memreg.registry.shards import read_shards
-from memreg.scoring.tallies import COLUMNS, tally_shards
+from memreg.registry.stored_cell import COUNTED
 from memreg.show import figures, notes
 
 SERIES = ("member/test_accuracy", "member/included_accuracy", "member/train_seconds")
@@ -47,21 +47,21 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
     _complete_series(writer, labels)
     members = set[int]()
 
-    def shards() -> Iterator[dict[str, NDArray[Any]]]:
-        for shard in read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint, COLUMNS):
-            members.update(shard["member"].tolist())
+    def shards() -> Iterator[Members]:
+        for shard in read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint, COUNTED):
+            members.update(shard.member.tolist())
             yield shard
 
-    sums = tally_shards(shards(), labels)
+    sums = tallied(shards(), labels)
     if members != writer.members:
         raise TakenError(
             f"cell {cell.hash[:12]}: another driver has stored members of it too: the same command goes on"
         )
-    table = score_table(sums.total, labels[: sums.counts.included.shape[1]])
+    table = score_table(sums.total, labels)
     writer.artifacts.put("scores.parquet", table.to_parquet)
     if table["score"].notna().any():
         figure = figures.score_distribution(table, f"{cell.recipe.model} on {cell.dataset}")
-        writer.artifacts.put("figures/scores.png", lambda path: figures.save(figure, path))
+        writer.artifacts.put("figures/scores.png", partial(figures.save, figure))
     metrics = summarise(sums)
     metrics["diverged"] = len(writer.members) - metrics["members"]
     if seconds := writer.logged("member/train_seconds"):
@@ -76,19 +76,6 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
     return metrics
 
 
-def conclude(run: RunWriter, registry: Registry, table: pd.DataFrame) -> Correlation | None:
-    """A study's cells.parquet and, where enough of them have scores and test accuracy, their correlation.
-
-    table: as cells.parquet.
-    """
-    run.artifacts.put("cells.parquet", table.to_parquet)
-    if len(with_both(table)) < FEWEST:
-        return None
-    correlation = correlate(registry, run.run_id)
-    log_correlation(run, correlation)
-    return correlation
-
-
 def _complete_series(writer: CellWriter, labels: NDArray[np.int64]) -> None:
     """Log what a kill between a shard and its metrics left unlogged."""
     unlogged = writer.members - writer.logged(SERIES[1]).keys()
@@ -96,10 +83,9 @@ def _complete_series(writer: CellWriter, labels: NDArray[np.int64]) -> None:
         return
     cell = writer.cell
     for shard in read_shards(writer.artifacts, cell.hash, cell.dataset_fingerprint):
-        correct = shard["predicted"] == labels
-        n_train = shard["included"].shape[1]
+        correct, n_train = shard.correct(labels), shard.n_train
         test = correct[:, n_train:].sum(1) / (correct[:, n_train:].shape[1] or np.nan)
-        included = (correct[:, :n_train] & shard["included"]).sum(1) / shard["included"].sum(1)
+        included = (correct[:, :n_train] & shard.included).sum(1) / shard.included.sum(1)
         for name, values in zip(SERIES, (test, included), strict=False):
-            pairs = zip(shard["member"].tolist(), values.tolist(), strict=True)
+            pairs = zip(shard.member.tolist(), values.tolist(), strict=True)
             writer.log_series({name: [(m, v) for m, v in pairs if m in unlogged]})

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from memreg import models
 from memreg.cell import Cell
@@ -24,6 +28,20 @@ class Resolved:
     members: int
     parameters: int
     dataset: Dataset
+
+    @property
+    def wanted(self) -> range:
+        """Members that are asked for, by index."""
+        return range(self.members)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """Of all N examples, training first."""
+        return np.concatenate([self.dataset.train_labels, self.dataset.test_labels])
+
+    def examples(self) -> pd.DataFrame:
+        """As examples.parquet."""
+        return self.dataset.examples()
 
 
 def resolve(

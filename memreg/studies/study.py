@@ -1,44 +1,41 @@
-"""The main path: grid -> cells -> members -> registry -> scores -> correlation."""
+"""A study: cells under one run, trained as far as they are not stored, and what was answered from them."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import pandas as pd
 
 from memreg import interruption
 from memreg.cell import Cell
 from memreg.data import Dataset
-from memreg.engines import Engine, Resources
-from memreg.engines.job import resolve_device
+from memreg.data.stored import images_of
+from memreg.engines import Engine
 from memreg.errors import TakenError
-from memreg.grid import Grid, check_name
+from memreg.grid import Grid
 from memreg.precision import slow_bf16
-from memreg.prediction import diverged
-from memreg.questions.correlation import Correlation
-from memreg.questions.subpopulations import same_data
 from memreg.registry import CellWriter, Registry, RunWriter, Store
 from memreg.registry.leases import Leases
 from memreg.registry.shards import read_shards
 from memreg.registry.store import ended
+from memreg.registry.stored_cell import COUNTED
 from memreg.show import notes
 from memreg.show.report import write_report
-from memreg.show.terminal import Reporter
-from memreg.studies.cell_training import CellTraining, give_back, prepare, train
-from memreg.studies.record import conclude
-from memreg.studies.resolved import Resolved, resolve
+from memreg.studies.answer import Answer, log
+from memreg.studies.cell_training import CellTraining, Item, give_back, prepare, train
+from memreg.studies.progress import Progress
 
 POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Where:
-    """On what members are trained, from where, and into which registry."""
+    """What gives members, from what data, and into which registry."""
 
     engine: Engine
-    resources: Resources
     data_dir: Path | None = None
     """None for MEMREG_DATA_DIR's, else ./data."""
     tracking_uri: str | None = None
@@ -47,16 +44,20 @@ class Where:
     """Seconds to wait for a cell that another driver is at work on."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a study answers."""
+A = TypeVar("A", bound=Answer | None)
 
+
+@dataclass(frozen=True)
+class Outcome(Generic[A]):
+    """What has become of a study."""
+
+    study: str
+    """Its name."""
     run_id: str
     experiment_id: str
     cells: pd.DataFrame
     """As cells.parquet."""
-    correlation: Correlation | None
-    """None where fewer than 3 cells have scores."""
+    answer: A
 
 
 @dataclass
@@ -69,22 +70,24 @@ class Study:
     _store: Store
     _leases: Leases
     _where: Where
-    _reporter: Reporter
+    _progress: Progress
     _cells: list[CellTraining] = field(default_factory=list)
     _warned: set[str] = field(default_factory=set)
 
-    def add(self, *items: Resolved) -> None:
+    def add(self, *items: Item) -> None:
         """Find or create the runs of cells; stored members are kept, whichever study trained them.
 
         Raises `TakenError` if others are at work on one of them and there is no time to wait.
         """
         known = [c.item.cell for c in self._cells]
+        missing = [item for item in items if item.cell not in known]
+        asked = [(item.cell, set(item.wanted)) for item in missing]
+        claims = self._store.claim(asked, self.run, self.name, self._leases)
         new = [
-            CellTraining(item, set(range(item.members)), self._leases)
-            for item in items
-            if item.cell not in known
+            CellTraining(item, set(item.wanted), self._leases, writer)
+            for item, (writer, _) in zip(missing, claims, strict=True)
         ]
-        if (busy := self._claim(new)) and not self._where.wait:
+        if (busy := _busy(new, [who for _, who in claims])) and not self._where.wait:
             taken = _others_at_work(busy)
             give_back(new, taken)
             raise taken
@@ -111,44 +114,39 @@ class Study:
             busy = self._claim([c for c in chosen if not c.done and not c.leased])
             leased = [c for c in chosen if c.leased]
             for c in leased:
-                prepare(c, self._reporter)
+                prepare(c, self._progress)
             if leased or not said:
-                self._reporter.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in chosen])
+                self._progress.start([(c.item.cell, len(c.missing), len(c.wanted)) for c in chosen])
             if leased:
                 self._warn_of_bf16(leased)
-                train(leased, self._where.engine, self._where.resources, self._reporter)
+                train(leased, self._where.engine, self._progress)
                 idle = time.monotonic()
             if not busy:
                 return
             if time.monotonic() - idle >= self._where.wait:
                 raise _others_at_work(busy)
             for text in set(busy) - said:
-                self._reporter.warn(f"waiting: {text}")
+                self._progress.warn(f"waiting: {text}")
             said.update(busy)
             time.sleep(POLL_SECONDS)
             interruption.check()
 
     def _warn_of_bf16(self, cells: Sequence[CellTraining]) -> None:
         """Once in a study, before its first member that it concerns."""
-        resources = self._where.resources
-        device = "cuda" if resources.gpus else resolve_device(resources.device)
-        text = slow_bf16([c.item.cell.recipe for c in cells if c.missing], device)
+        recipes = [c.item.cell.recipe for c in cells if c.missing]
+        text = slow_bf16(recipes, self._where.engine.device)
         if text and text not in self._warned:
             self._warned.add(text)
-            self._reporter.warn(text)
+            self._progress.warn(text)
 
     def _claim(self, cells: Sequence[CellTraining]) -> list[str]:
-        """Find or create the runs of cells, and take those that need work; who is at work on the others."""
+        """Take the cells of the study that are free again; who is at work on the others."""
         claims = self._store.claim(
             [(c.item.cell, c.wanted) for c in cells], self.run, self.name, self._leases
         )
-        busy = []
-        for c, (writer, who) in zip(cells, claims, strict=True):
+        for c, (writer, _) in zip(cells, claims, strict=True):
             c.writer = writer
-            if not c.leased and not c.done:
-                recipe = c.item.cell.recipe
-                busy.append(f"{who or 'another'} is at work on {recipe.model} on {c.item.cell.dataset}")
-        return busy
+        return _busy(cells, [who for _, who in claims])
 
     def wanted(self, cell: Cell) -> frozenset[int]:
         """Members that have been asked for: a cell may have more."""
@@ -165,55 +163,49 @@ class Study:
     def accuracies(self, cell: Cell) -> dict[int, float]:
         """Test accuracy by member, of stored members that did not diverge."""
         found = self._find(cell)
-        test = found.item.dataset.test_labels
+        labels, artifacts = found.item.labels, found.writer.artifacts
         result: dict[int, float] = {}
-        artifacts, fingerprint = found.writer.artifacts, cell.dataset_fingerprint
-        for shard in read_shards(artifacts, cell.hash, fingerprint, ("member", "predicted")):
-            kept = ~diverged(shard["predicted"])
-            shares = (shard["predicted"][kept, -len(test) :] == test).mean(1)
-            result |= dict(zip(shard["member"][kept].tolist(), shares.tolist(), strict=True))
+        for shard in read_shards(artifacts, cell.hash, cell.dataset_fingerprint, COUNTED):
+            members = shard.kept()
+            shares = members.correct(labels)[:, members.n_train :].mean(1)
+            result |= dict(zip(members.member.tolist(), shares.tolist(), strict=True))
         return result
 
     def dataset(self, cell: Cell) -> Dataset:
         """Of a cell in the registry, for its images."""
-        own = (c.item.dataset for c in self._cells if c.item.dataset.fingerprint == cell.dataset_fingerprint)
-        return next(own, None) or same_data(cell, self._where.data_dir)
+        for c in self._cells:
+            if c.item.dataset and c.item.dataset.fingerprint == cell.dataset_fingerprint:
+                return c.item.dataset
+        return images_of(cell, self._where.data_dir)
 
     def _find(self, cell: Cell) -> CellTraining:
         return next(c for c in self._cells if c.item.cell == cell)
 
     def table(self) -> pd.DataFrame:
-        """As cells.parquet."""
+        """The study's cells, in the order of its grid, as cells.parquet."""
         return self.registry.rows(c.writer.run_id for c in self._cells)
 
+    def conclude(self, table: pd.DataFrame, answer: A, note: str) -> Outcome[A]:
+        """Keep what the study has come to: its cells, what was answered from them, and its page.
 
-def run_study(
-    grid: Grid,
-    study: str,
-    where: Where,
-    reporter: Reporter,
-) -> Outcome:
-    """Train what is missing of a grid, score every cell, correlate, and log it all.
-
-    Raises `MemregError` before anything is written if the input is at fault.
-    """
-    check_name(study, "study")
-    resolved = resolve(grid.cells, where.data_dir)
-    with open_study(grid, resolved, study, where, reporter) as opened:
-        opened.train()
-        run, table = opened.run, opened.table()
-        correlation = conclude(run, opened.registry, table)
-        run.log(note=notes.study(study, grid, correlation))
-    return Outcome(run.run_id, run.experiment_id, table, correlation)
+        table: as cells.parquet. answer: None where the cells are too few for one. note: the study's
+        description, in Markdown.
+        """
+        self.run.artifacts.put("cells.parquet", table.to_parquet)
+        if answer is not None:
+            log(self.run, answer)
+        self.run.log(note=note)
+        write_report(self.run, self.registry, self.dataset)
+        return Outcome(self.name, self.run.run_id, self.run.experiment_id, table, answer)
 
 
 @contextmanager
 def open_study(
     grid: Grid,
-    resolved: Sequence[Resolved],
+    items: Sequence[Item],
     study: str,
     where: Where,
-    reporter: Reporter,
+    progress: Progress,
 ) -> Iterator[Study]:
     """A study's run and its cells' runs, found or created.
 
@@ -222,12 +214,20 @@ def open_study(
     store = Store(where.tracking_uri)
     run = store.open_run("study", study, {"memreg.study": study, "memreg.grid": grid.name})
     with ended(run), Leases(store.client, run.run_id) as leases:
-        opened = Study(study, run, Registry(where.tracking_uri), store, leases, where, reporter)
-        opened.add(*resolved)
+        opened = Study(study, run, Registry(where.tracking_uri), store, leases, where, progress)
+        opened.add(*items)
         store.save_view(study, run)
         run.log(note=notes.study(study, grid))
         yield opened
-        write_report(run, opened.registry, opened.dataset)
+
+
+def _busy(cells: Sequence[CellTraining], others: Sequence[str | None]) -> list[str]:
+    """Who is at work on those of the cells that this driver has not got."""
+    return [
+        f"{who or 'another'} is at work on {c.item.cell.recipe.model} on {c.item.cell.dataset}"
+        for c, who in zip(cells, others, strict=True)
+        if not c.leased and not c.done
+    ]
 
 
 def _others_at_work(busy: Sequence[str]) -> TakenError:

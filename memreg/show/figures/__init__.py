@@ -7,7 +7,7 @@ from memreg.show.figures.influence import influence
 from memreg.show.figures.marginal_utility import marginal_utility
 from memreg.show.figures.pictures import subpopulations
 from memreg.show.figures.scores import score_distribution
-from memreg.show.figures.style import family, save
+from memreg.show.figures.style import save
 from memreg.show.figures.thresholds import thresholds
 from memreg.show.figures.trajectories import trajectories
 
@@ -15,7 +15,6 @@ __all__ = [
     "approximation_error",
     "correlation",
     "error_by_group_size",
-    "family",
     "identity",
     "influence",
     "marginal_utility",

@@ -20,7 +20,7 @@ def correlation(
 ) -> Figure:
     """With the regression line over all cells and its 95 % band, and a dashed line for each data set.
 
-    points: a row per cell with `dataset`, `model`, `test_accuracy` and `<statistic>`, both with
+    points: a row per cell with `dataset`, `family`, `test_accuracy` and `<statistic>`, both with
     `_low` and `_high`. within: r within data sets, where there are several, which then comes first.
     """
     with drawing() as figure:

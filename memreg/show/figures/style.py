@@ -20,8 +20,8 @@ DPI = 200
 # Okabe and Ito's palette, black and yellow left out
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#555555"
-MARKERS = {"vgg": "o", "resnet": "s", "vit": "^", "timm": "D"}
-NAMES = {"vgg": "VGG", "resnet": "ResNet", "vit": "ViT", "timm": "timm"}
+MARKERS = {"vgg": "o", "resnet": "s", "vit": "^", "timm": "D", "own": "P"}
+NAMES = {"vgg": "VGG", "resnet": "ResNet", "vit": "ViT", "timm": "timm", "own": "own"}
 STYLE: dict[Any, Any] = {
     "font.size": 11,
     "axes.spines.top": False,
@@ -40,11 +40,6 @@ def drawing(size: tuple[float, float] = SIZE) -> Iterator[Figure]:
         yield Figure(figsize=size, layout="constrained")
 
 
-def family(model: str) -> str:
-    """vgg, resnet, vit or timm, from a model's name."""
-    return next((name for name in MARKERS if model.startswith(name)), "timm")
-
-
 def colours(points: pd.DataFrame) -> dict[str, str]:
     """A colour for each data set."""
     return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(dict.fromkeys(points["dataset"]))}
@@ -52,7 +47,7 @@ def colours(points: pd.DataFrame) -> dict[str, str]:
 
 def cell_points(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:
     """A point per cell, in per cent: the data set's colour, the family's marker, and 95 % bars where there
-    are columns `_low` and `_high`. points: a row per cell with `dataset`, `model`, x and y."""
+    are columns `_low` and `_high`. points: a row per cell with `dataset`, `family`, x and y."""
     colour = colours(points)
     for row in points.to_dict("records"):
         axes.errorbar(
@@ -60,7 +55,7 @@ def cell_points(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:
             100 * row[y],
             xerr=_arms(row, x),
             yerr=_arms(row, y),
-            fmt=MARKERS[family(row["model"])],
+            fmt=MARKERS[row["family"]],
             color=colour[row["dataset"]],
             markersize=7,
             markeredgecolor="white",
@@ -75,7 +70,7 @@ def cell_legend(points: pd.DataFrame) -> list[Line2D]:
     keys = [
         Line2D([], [], color=c, marker="o", linestyle="", label=name) for name, c in colours(points).items()
     ]
-    families = dict.fromkeys(family(model) for model in points["model"])
+    families = dict.fromkeys(points["family"])
     return keys + [
         Line2D([], [], color=GREY, marker=MARKERS[name], linestyle="", label=NAMES[name]) for name in families
     ]

@@ -14,8 +14,9 @@ from PIL import Image
 from memreg.cell import Cell
 from memreg.data import Dataset
 from memreg.errors import MemregError
+from memreg.estimators.scores import reaches
 from memreg.estimators.summary import HEADLINE, bound_keys, fraction_key
-from memreg.registry import Registry
+from memreg.registry import Registry, StoredCell
 
 MOST = 8  # images of a cell
 ROOM = 2_500_000  # characters of images on the page
@@ -68,15 +69,16 @@ def cell_parts(
 ) -> Iterator[CellPart]:
     """A part per row of `Registry.cells`. Images are left out once they have taken their room."""
     room = ROOM
-    for row in records(table.reindex(columns=table.columns.union(pd.Index(METRICS), sort=False))):
-        scores = None if row["design"] == "removal" else _scores(registry, row["cell"])
+    rows = records(table.reindex(columns=table.columns.union(pd.Index(METRICS), sort=False)))
+    for row, cell in zip(rows, registry.cells_by_run(table["run_id"]), strict=True):
+        scores = None if row["design"] == "removal" else _scores(cell)
         if scores is None:
             yield CellPart(row, [], "", [], "")
             continue
         best = scores.nlargest(MOST, ["score", "low"])
         images, reason = [""] * len(best), ""
         try:
-            shown = opened(registry.cell(row["cell"])).train_images[best["example"].to_numpy()]
+            shown = opened(cell.cell).train_images[best["example"].to_numpy()]
             images = [png(image) for image in shown]
             if sum(map(len, images)) > room:
                 images = [""] * len(best)
@@ -101,7 +103,7 @@ def histogram(scores: NDArray[np.float64]) -> list[Bar]:
 
 
 def in_words(scores: NDArray[np.float64]) -> str:
-    parts = [f"{(scores >= t).mean():.1%} score {t:g} or more" for t in (0.25, 0.5, 0.75)]
+    parts = [f"{reaches(scores, t).mean():.1%} score {t:g} or more" for t in (0.25, 0.5, 0.75)]
     return f"{len(scores):,} examples: {', '.join(parts)}; median {np.median(scores):.3f}"
 
 
@@ -117,11 +119,11 @@ def data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _scores(registry: Registry, cell: str) -> pd.DataFrame | None:
+def _scores(cell: StoredCell) -> pd.DataFrame | None:
     """Of the examples that have one, leave-one-out's where the cell is of that kind; None without any."""
     for estimator in (None, "leave_one_out"):
         try:
-            found = registry.scores(cell, estimator).dropna(subset="score")
+            found = cell.scores(estimator).dropna(subset="score")
         except MemregError:
             continue
         if len(found):

@@ -1,5 +1,6 @@
 """What the stored members of several cells say: values, their noise, and scores by halves of the members."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,6 @@ from memreg.estimators.bootstrap import covariance, interval, replicates
 from memreg.estimators.counts import Counts, Floats, Tally
 from memreg.estimators.scores import THRESHOLDS
 from memreg.estimators.summary import STATISTICS, fraction_key, summarise
-from memreg.registry import Registry
-from memreg.registry.reader import labels
-from memreg.scoring.tallies import COLUMNS, tally_shards
 
 KEYS = ("test_accuracy", "included_accuracy", "gap", *STATISTICS)
 SIGNED = ("gap", "mean_score")  # between -1 and 1; all others are shares
@@ -25,8 +23,8 @@ class Measured:
     """Everything about cells that correlations are made of."""
 
     cells: pd.DataFrame
-    """A row per cell: `run_id`, `cell`, `dataset`, `model`, `members`, then each of KEYS with `_low` and
-    `_high` (95 %: of the true share for memorized fractions, over members for all others)."""
+    """A row per cell: `run_id`, `cell`, `dataset`, `model`, `family`, `members`, then each of KEYS with
+    `_low` and `_high` (95 %: of the true share for memorized fractions, over members for all others)."""
     noise: Floats
     """[cells, KEYS, KEYS]: covariance of what finite members leave in the values."""
     blocks: NDArray[np.int64]
@@ -45,24 +43,16 @@ class Measured:
         return self.noise[:, index][:, :, index]
 
 
-def measure(registry: Registry, table: pd.DataFrame) -> Measured:
-    """From predictions alone, a cell in memory at a time; table: rows of `Registry.cells`."""
+def measure(cells: Iterable[tuple[Mapping[str, Any], Tally]]) -> Measured:
+    """From what identifies each cell (the first columns of `Measured.cells`) and its tally by blocks."""
     rows, noise, blocks, scores = [], [], [], []
-    for run_id, hash_, dataset, model in table[["run_id", "cell", "dataset", "model"]].itertuples(
-        index=False
-    ):
-        examples = registry.examples(run_id)
-        sums = tally_shards(
-            registry.shards(run_id, COLUMNS), labels(examples), registry.cell(run_id).design.block
-        )
+    for identity, sums in cells:
         metrics = summarise(sums)
         metrics["gap"] = metrics["included_accuracy"] - metrics["excluded_accuracy"]
         resampled, n = replicates(sums), len(sums.block)
-        row: dict[str, Any] = {"run_id": run_id, "cell": hash_, "dataset": dataset, "model": model}
-        row["members"] = metrics["members"]
-        bounds = {key: interval(metrics[key], resampled[key], n) for key in KEYS} | _fraction_bounds(
-            sums.total
-        )
+        row = {**identity, "members": metrics["members"]}
+        bounds = {key: interval(metrics[key], resampled[key], n) for key in KEYS}
+        bounds |= _fraction_bounds(sums.total)
         for key in KEYS:
             low, high = np.clip(bounds[key], -1 if key in SIGNED else 0, 1)
             row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
@@ -70,12 +60,7 @@ def measure(registry: Registry, table: pd.DataFrame) -> Measured:
         blocks.append(n)
         noise.append(covariance(np.stack([resampled[key] for key in KEYS]), n))
         scores.append(_scores(sums))
-    return Measured(
-        pd.DataFrame(rows),
-        np.stack(noise),
-        np.array(blocks),
-        scores,
-    )
+    return Measured(pd.DataFrame(rows), np.stack(noise), np.array(blocks), scores)
 
 
 def _fraction_bounds(counts: Counts) -> dict[str, tuple[float, float]]:

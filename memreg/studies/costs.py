@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from pydantic import Field
+
+from memreg.asked import Asked
 from memreg.data import Dataset, load
 from memreg.data.stand_in import stand_in
 from memreg.engines import Resources
 from memreg.engines.job import resolve_device, resolve_loader
-from memreg.grid import Grid
+from memreg.grid import load_grid
 from memreg.precision import slow_bf16
 from memreg.recipe import Recipe
 from memreg.studies.resolved import Resolved, resolve
@@ -23,9 +26,22 @@ SMALL_BATCH, SMALL_STEPS = 32, (1, 3)
 SLOW = 1.0  # seconds of a step from which smaller batches, and fewer of them, are timed instead
 
 
+class Request(Asked):
+    """What is asked of `memreg plan`, beside the resources."""
+
+    grid: str = "digits"
+    """A shipped grid's name, or the path of a grid file."""
+    members: int | None = Field(None, ge=1)
+    """Of every cell; by default as the grid says."""
+    throughput: float | None = Field(None, gt=0)
+    """Another machine's speed, as a multiple of this one's: adds its time."""
+    data_dir: Path | None = None
+    """Where data sets are; by default MEMREG_DATA_DIR, else ./data."""
+
+
 @dataclass(frozen=True)
 class Cost:
-    """Of one cell."""
+    """What one cell costs."""
 
     item: Resolved
     images: int
@@ -36,42 +52,36 @@ class Cost:
     """Of one process of this machine, all members."""
 
 
-def plan_grid(
-    grid: Grid,
-    resources: Resources,
-    data_dir: Path | None = None,
-    throughput: float | None = None,
-) -> str:
-    """A table of cells and their costs, and the sum, as text for people.
-
-    throughput: another machine's speed as a multiple of this one's, whose time is then given too.
-    """
+def costs(request: Request, resources: Resources) -> str:
+    """A table of a grid's cells and their costs, and the sum, as text for people."""
     import torch
 
     torch.set_num_threads(resources.threads)
     device, loader = resolve_device(resources.device), resolve_loader(resources.loader)
     calibrate = _Calibration(device, loader)
-    costs = [_cost(item, calibrate) for item in resolve(grid.cells, data_dir, _shape)]
+    grid = load_grid(request.grid, request.members)
+    found = [_cost(item, calibrate) for item in resolve(grid.cells, request.data_dir, _shape)]
     workers = resources.processes
     lines = [f"{'data set':24} {'model':14} {'members':>8} {'images':>9} {'storage':>9} {'time':>9}"]
-    for c in costs:
+    for c in found:
         cell = c.item.cell
         lines.append(
             f"{cell.dataset:24} {cell.recipe.model:14} {c.item.members:8,d} {_short(c.images):>9} "
             f"{_short(c.storage) + 'B':>9} {_time(c.hours / workers):>9}"
         )
-    hours = sum(c.hours for c in costs) / workers
+    hours = sum(c.hours for c in found) / workers
     lines += [
         "",
-        f"{len(costs)} cells, {sum(c.item.members for c in costs):,} members, "
-        f"{_short(sum(c.images for c in costs))} images, {_short(sum(c.storage for c in costs))}B of shards",
+        f"{len(found)} cells, {sum(c.item.members for c in found):,} members, "
+        f"{_short(sum(c.images for c in found))} images, {_short(sum(c.storage for c in found))}B of shards",
         f"about {_time(hours)} on this machine ({workers} processes on {device}), from a "
         "few steps of each model",
     ]
-    if text := slow_bf16([c.item.cell.recipe for c in costs], device):
+    if text := slow_bf16([c.item.cell.recipe for c in found], device):
         lines.append(f"warning: {text}")
-    if throughput is not None:
-        lines.append(f"about {_time(hours / throughput)} at {throughput:g} times its throughput")
+    if request.throughput is not None:
+        other = _time(hours / request.throughput)
+        lines.append(f"about {other} at {request.throughput:g} times its throughput")
     return "\n".join(lines)
 
 

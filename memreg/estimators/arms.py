@@ -1,15 +1,17 @@
 """Which examples each arm of a marginal utility experiment leaves out (sections 3.3 and 4.3)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from memreg.design import Pool
 from memreg.errors import MemregError
 from memreg.estimators.counts import Mask
 
-Pools = tuple[Pool, ...]
+Pools = tuple[tuple[int, tuple[int, ...]], ...]
+"""How many to leave out of which examples, as the design `removal` has them."""
 ARMS = {
     "scored": "those that score it (Feldman & Zhang's arm)",
     "random": "as many random ones of the same classes",
@@ -18,6 +20,21 @@ ARMS = {
     "below": "as many of the same classes that score less",
 }
 """What is left out, by arm."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Members without some examples."""
+
+    threshold: float
+    name: str
+    pools: Pools
+    cell: str
+    """Hash."""
+
+    @property
+    def removed(self) -> int:
+        return sum(count for count, _ in self.pools)
 
 
 def arms(
@@ -55,7 +72,7 @@ def thinned(scored: Mask, labels: NDArray[np.int64], groups: Sequence[Sequence[i
     Of a group that is scored whole, a random example stays; a scored example that is a sub-population by
     itself stays; random examples that are not scored go in their place. Empty if there are too few of them.
     """
-    stays, fixed, thin = scored.copy(), np.zeros_like(scored), list[Pool]()
+    stays, fixed, thin = scored.copy(), np.zeros_like(scored), list[tuple[int, tuple[int, ...]]]()
     for group in groups:
         rows = np.array(group)
         if scored[rows].all():
@@ -69,6 +86,21 @@ def thinned(scored: Mask, labels: NDArray[np.int64], groups: Sequence[Sequence[i
     more = np.bincount(labels[scored], minlength=len(gone)) - gone
     others = _per_class(more, labels, ~stays)
     return (*_whole(fixed), *thin, *others) if others or not more.any() else ()
+
+
+def removed_per_class(arms: Sequence[Arm], labels: NDArray[np.int64]) -> pd.DataFrame:
+    """`threshold`, `arm`, `label`, `removed`: examples of each class that an arm leaves out, on average."""
+    rows = []
+    for arm in arms:
+        expected = np.zeros(labels.max() + 1)
+        for count, examples in arm.pools:
+            own = np.bincount(labels[list(examples)], minlength=len(expected))
+            expected += count * own / own.sum()
+        rows += [
+            {"threshold": arm.threshold, "arm": arm.name, "label": label, "removed": value}
+            for label, value in enumerate(expected)
+        ]
+    return pd.DataFrame(rows)
 
 
 def _whole(mask: Mask) -> Pools:

@@ -1,0 +1,167 @@
+"""A cell of the registry as an object: found once, read when it is asked for, and then kept."""
+
+from collections.abc import Collection, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from mlflow.entities.run import Run
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from memreg.cell import Cell
+from memreg.errors import MemregError
+from memreg.estimators.counts import Tally
+from memreg.members import COLUMNS, Members, tallied
+from memreg.registry.artifacts import Artifacts
+from memreg.registry.shards import read_shard, shard_names
+from memreg.registry.tables import MEMBERS, read_table, scores_name
+
+if TYPE_CHECKING:
+    from memreg.registry.reader import Registry
+
+COUNTED = ("member", "included", "predicted")
+"""What scores are made of."""
+
+
+class StoredCell:
+    """What the registry has of one cell, as it was when the cell was found.
+
+    Members that are stored later are not seen: `registry.cell(...)` finds the cell anew.
+    """
+
+    def __init__(self, registry: "Registry", run: Run, artifacts: Artifacts) -> None:
+        self.registry = registry
+        self.artifacts = artifacts
+        self._run = run
+
+    @property
+    def run_id(self) -> str:
+        """Of its MLflow run."""
+        return str(self._run.info.run_id)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what the cell is: the tag `memreg.cell`."""
+        return str(self.tags["memreg.cell"])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return dict(self._run.data.tags)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The cell's aggregates, by their MLflow names."""
+        return dict(self._run.data.metrics)
+
+    @property
+    def complete(self) -> bool:
+        """All members that were asked for are in: its scores are from all that are stored."""
+        return self.tags.get("memreg.status") == "complete"
+
+    def __str__(self) -> str:
+        return f"cell {self.hash[:12]}"
+
+    @cached_property
+    def cell(self) -> Cell:
+        """What the cell is: data set, recipe and design."""
+        fingerprint = self.tags["memreg.dataset_fingerprint"]
+        if found := Cell.from_params(self._run.data.params, fingerprint, self.hash):
+            return found
+        path = self.artifacts.get("cell.json")
+        try:
+            return Cell.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise MemregError(f"{path}: does not describe a cell as this memreg knows them") from error
+
+    @cached_property
+    def examples(self) -> pd.DataFrame:
+        """`split`, `example`, `label`, and where known `clean_label` and `group`: N rows, training first."""
+        return read_table(self.artifacts.get("examples.parquet"))
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Labels of all N examples, training first."""
+        return self._labelled[0]
+
+    @property
+    def n_train(self) -> int:
+        """Training examples."""
+        return self._labelled[1]
+
+    @property
+    def train_labels(self) -> NDArray[np.int64]:
+        """Shape [n_train]."""
+        return self.labels[: self.n_train]
+
+    @cached_property
+    def _labelled(self) -> tuple[NDArray[np.int64], int]:
+        return self.registry.labelled(self)
+
+    @cached_property
+    def _shards(self) -> list[str]:
+        return shard_names(self.artifacts, self.hash)
+
+    def members(self, *columns: str) -> Members:
+        """All members, in order of their index, with these columns; by default with all."""
+        return Members.joined(self.shards(*columns))
+
+    def shards(self, *columns: str) -> Iterator[Members]:
+        """The members of one prediction shard after the other, for cells that memory does not hold."""
+        for name in self._shards:
+            yield self._read(name, columns or COLUMNS)
+
+    def _read(self, name: str, columns: tuple[str, ...]) -> Members:
+        try:
+            fingerprint = self.tags["memreg.dataset_fingerprint"]
+            return read_shard(self.artifacts.get(name), self.hash, fingerprint, columns)
+        except MemregError:
+            self.artifacts.forget(name)  # a study may mend it
+            raise
+
+    def tally(self, blocks: bool = False, only: Collection[int] | None = None) -> Tally:
+        """Sums over the members that did not diverge, within the design's blocks or over all of them.
+
+        only: the members that count, by index; by default all.
+        """
+        block = self.cell.design.block if blocks else lambda member: 0
+        return tallied(self.shards(*COUNTED), self.labels, block, only)
+
+    def scores(self, estimator: str | None = None) -> pd.DataFrame:
+        """One row per training example; the columns are those of scores.parquet.
+
+        estimator: `peers`, `gaussian`, `shrunk`, `extrapolation` or `leave_one_out`, once `-e memorization`
+        has computed it. Raises `MemregError` where a cell that they were computed from has got more members
+        since.
+        """
+        name = scores_name(estimator)
+        command = f"mlflow run . -e memorization -P cell={self.hash[:12]} -P estimator={estimator}"
+        again = f"`{command}` computes it"
+        if estimator is not None and name not in self.artifacts.names("", ".parquet"):
+            raise MemregError(f"{self} has no {name}: {again}, if there is such an estimator")
+        table = read_table(self.artifacts.get(name))
+        for hash_, members in table.attrs.get(MEMBERS, {}).items():
+            now = self.count if hash_ == self.hash else self.registry.count(hash_)
+            if now not in (members, None):
+                raise MemregError(
+                    f"{self}: its {name} is from {members} members of cell {hash_[:12]}, which has {now} "
+                    f"now: {again} anew"
+                )
+        return table
+
+    @property
+    def count(self) -> int | None:
+        """Members that its scores are from; None while it is in training."""
+        return int(self.metrics["members"]) if self.complete else None
+
+    def series(self, key: str) -> dict[int, float]:
+        """The newest value at each step of one of its metrics' series."""
+        return self.registry.series(self.run_id, key)
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Artifacts from which the cell can be had again, by name: what it is, its tables, its shards."""
+        for folder, suffix in (("", ".json"), ("", ".parquet"), ("predictions", ".arrow")):
+            for name in self.artifacts.names(folder, suffix):
+                yield name, self.artifacts.get(name)

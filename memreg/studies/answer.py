@@ -1,0 +1,57 @@
+"""What every question answers, and how an answer is kept: one protocol, one function."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from memreg.registry import RunWriter, Store
+from memreg.registry.store import ended
+from memreg.registry.tags import cells_tags
+from memreg.show import figures
+
+
+class Answer(Protocol):
+    """What a question answers, in the forms in which MLflow keeps it."""
+
+    @property
+    def cells(self) -> Sequence[str]:
+        """Hashes of the stored cells that the answer is computed from."""
+
+    def in_words(self) -> str:
+        """What it says, in Markdown."""
+
+    def metrics(self) -> Mapping[str, float]:
+        """Its numbers, by their MLflow names; NaN for those that cannot be known."""
+
+    def tables(self) -> Mapping[str, pd.DataFrame | str]:
+        """Tables by the name of their Parquet artifact, and texts by that of theirs."""
+
+    def figures(self) -> Mapping[str, Figure]:
+        """By the name of their artifact, without folder and suffix."""
+
+
+def log(run: RunWriter, answer: Answer) -> None:
+    """Keep an answer in a run: metrics, tables, figures, and the cells that it is about as `memreg.cells`.
+
+    `memreg report` finds the analyses of a study's cells by that tag.
+    """
+    run.log(metrics=answer.metrics(), tags=cells_tags(answer.cells))
+    for name, table in answer.tables().items():
+        run.artifacts.put(name, _text(table) if isinstance(table, str) else table.to_parquet)
+    for name, figure in answer.figures().items():
+        run.artifacts.put(f"figures/{name}.png", partial(figures.save, figure))
+
+
+def log_analysis(answer: Answer, title: str, tracking_uri: str | None = None) -> None:
+    """Keep an answer in a run of its own: the one that `mlflow run` opened, or a fresh one."""
+    with ended(Store(tracking_uri).open_run("analysis", title[:200], {})) as run:
+        log(run, answer)
+        run.log(note=answer.in_words())
+
+
+def _text(text: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(text, encoding="utf-8")

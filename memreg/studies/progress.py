@@ -1,0 +1,25 @@
+"""What a study tells of its progress, to whoever shows it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from memreg.cell import Cell
+
+
+class Progress(Protocol):
+    """How a study goes on. `memreg.show.terminal` has the one that people see."""
+
+    def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
+        """(cell, members missing, members asked for) of each cell that is going to be trained."""
+
+    def advance(self, cell: Cell) -> None:
+        """One more member of the cell is trained."""
+
+    def finish(self, cell: Cell, metrics: Mapping[str, float]) -> None:
+        """All members of the cell are stored; metrics: the cell's, as MLflow has them."""
+
+    def say(self, text: str) -> None:
+        """Something that a person may want to know."""
+
+    def warn(self, text: str) -> None:
+        """Something that a person should know."""
