@@ -1,7 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LOWEST := .venv-lowest/bin
-REGISTRY_TESTS := $(addprefix tests/test_,$(addsuffix .py,connection exchange registry_reading shards study))
+REGISTRY_TESTS := $(addprefix tests/,$(addsuffix .py,registry/test_connection registry/test_reading registry/test_shards \
+	exchange/test_exchange studies/test_study))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: corr_grid check test test-slow test-lowest test-faults setup
@@ -19,7 +20,7 @@ check: setup
 test: check
 	pytest -n 2 -m "not slow" --cov --cov-report=term $(PYTEST_ARGS)
 
-# Fuzzing at length: half an hour.
+# Fuzzing at length: two minutes.
 test-slow: setup
 	pytest -n 2 -m slow $(PYTEST_ARGS)
 

@@ -66,7 +66,7 @@ def memreg_cell(members: int, epochs: int, augment: int) -> None:
     )
     start = time.perf_counter()
     with Reporter() as reporter:
-        corr_grid.run(grid, "bench", Where(engine("local", Resources())), reporter)
+        corr_grid.run_grid(grid, "bench", Where(engine("local", Resources())), reporter)
     print(f"seconds {time.perf_counter() - start:.2f}")
 
 
@@ -103,7 +103,7 @@ def grid_share(name: str, members: int | None) -> tuple[float, float]:
                 setattr(kind, key, timed(value))
     start = time.perf_counter()
     with Reporter() as reporter:
-        corr_grid.run(load_grid(name, members), name, Where(engine("local", Resources())), reporter)
+        corr_grid.run_grid(load_grid(name, members), name, Where(engine("local", Resources())), reporter)
     whole = time.perf_counter() - start
     return whole, spent / whole
 

@@ -17,5 +17,5 @@ def first_error(error: ValidationError) -> str:
     if first["type"] == "union_tag_invalid":
         return f"design: must be {first['ctx']['expected_tags']}, not '{first['ctx']['tag']}'"
     field = ".".join(str(part) for part in first["loc"]) or "value"
-    message = first["msg"].removeprefix("Value error, ").replace("Input s", "s")
+    message = first["msg"].removeprefix("Value error, ").replace("Input s", "s").partition(", unable")[0]
     return f"{field}: {message}, not {reprlib.repr(first['input'])}"

@@ -53,7 +53,7 @@ class Cell(BaseModel):
         names = {param: key for key, param in DESIGN_PARAMS.items()}
         recipe = {key: value for key, value in params.items() if key in Recipe.model_fields}
         design = {
-            names.get(key, key): value
+            names.get(key, key): int(value) if value.isdecimal() else value
             for key, value in params.items()
             if key not in (*Recipe.model_fields, "dataset", "design", "parameters")
         }

@@ -54,7 +54,7 @@ def scores(cell: str, top: int, csv: bool, tracking_uri: str | None) -> None:
 @memreg.command(name="import")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--dataset", help="Of predictions: what to call their data set.")
-@options.fields_of(tuple(Recipe.model_fields))
+@options.fields_of(tuple(Recipe.model_fields), required=False)
 @click.option("--study", help="Default: imported, or what an archive says.")
 @options.TRACKING
 def import_(
@@ -88,16 +88,16 @@ def import_(
 def export(name: str, target: Path, tracking_uri: str | None) -> None:
     """Write the cell NAME to TARGET, .npz, .parquet or .zarr, or the study NAME to an archive .zip."""
     from memreg.exchange.archive import export_study
-    from memreg.exchange.outgoing import export_cell
+    from memreg.exchange.outgoing import writer_of
     from memreg.registry import Registry
 
     if target.exists() or not target.parent.is_dir():
         raise click.UsageError(f"{target} is there already, or its directory is not")
-    registry = Registry(tracking_uri)
     if target.suffix == ".zip":
-        export_study(registry, name, target)
+        export_study(Registry(tracking_uri), name, target)
     else:
-        export_cell(registry.cell(name), target)
+        write = writer_of(target)
+        write(Registry(tracking_uri).cell(name))
     size = sum(path.stat().st_size for path in (target, *target.rglob("*")) if path.is_file())
     click.echo(f"{target}: {size:,} bytes")
 

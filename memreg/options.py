@@ -6,6 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import wraps
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -56,8 +57,11 @@ def asking(*parts: type[Asked], without: Sequence[str] = ()) -> Callable[[F], F]
     return decorate
 
 
-def fields_of(names: Sequence[str]) -> Callable[[F], F]:
-    """Give a command these fields of a recipe and of a design as options, and the given ones as `fields`."""
+def fields_of(names: Sequence[str], required: bool = True) -> Callable[[F], F]:
+    """Give a command these fields of a recipe and of a design as options, and the given ones as `fields`.
+
+    required: whether the fields without a default must be given.
+    """
 
     def decorate(f: F) -> F:
         @wraps(f)
@@ -68,17 +72,19 @@ def fields_of(names: Sequence[str]) -> Callable[[F], F]:
         command: Any = with_fields
         for name in reversed(names):
             known = Recipe.model_fields.get(name)
-            command = _option(name, known)(command) if known else _design_option(name)(command)
+            command = _option(name, known, required)(command) if known else _design_option(name)(command)
         return cast(F, command)
 
     return decorate
 
 
-def _option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
+def _option(name: str, field: FieldInfo, required: bool = True) -> Callable[[Any], Any]:
     text = " ".join((field.description or "").replace("`", "").split())
     if field.default not in (None, PydanticUndefined):
         text += f" [default: {field.default}]"
-    return click.option(f"--{name.replace('_', '-')}", name, help=text, required=field.is_required())
+    return click.option(
+        f"--{name.replace('_', '-')}", name, help=text, required=required and field.is_required()
+    )
 
 
 def _design_option(name: str) -> Callable[[Any], Any]:
@@ -126,6 +132,12 @@ def run(command: click.Command) -> NoReturn:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs what it then raises
     try:
         command.main(standalone_mode=False)
+    except click.NoSuchOption as error:
+        nearest = get_close_matches(error.option_name, error.possibilities or (), 1)
+        _fail(
+            f"there is no {error.option_name}"
+            + (f": did you mean {nearest[0]}?" if nearest else ": --help lists all")
+        )
     except click.ClickException as error:
         _fail(error.format_message())
     except MemregError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from parts import absent
+from parts import ROOT, absent
 from servers import MlflowServer, Postgres, need_postgres
 from studies import PLANTED, PLANTED_RECIPE, program, run, tiny, uri
 
@@ -29,7 +29,7 @@ def cifar10_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Unpacked from what lies beside the checkout, once for all workers. Skipped where that is not
     there, unless MEMREG_REQUIRE_REAL=1.
     """
-    unpack = Path(__file__).parents[2] / "shared" / "data" / "cifar10" / "unpack.py"
+    unpack = ROOT.parent / "shared" / "data" / "cifar10" / "unpack.py"
     if not unpack.is_file():
         absent(f"real CIFAR-10 is not beside this checkout: there is no {unpack}")
     base = tmp_path_factory.getbasetemp()

@@ -1,15 +1,18 @@
 """The project's own files agree with each other."""
 
+import ast
 import re
 import tomllib
-from pathlib import Path
+from importlib import import_module
 
+import click
+import pytest
 import yaml
+from parts import ROOT
+from studies import bad_input
 
 from memreg.grid import DESIGN_KEYS
 from memreg.recipe import Recipe
-
-ROOT = Path(__file__).parent.parent
 
 
 def project():
@@ -22,18 +25,92 @@ def test_conda_yaml_installs_what_pyproject_does():
     assert conda == pyproject
 
 
-def test_train_has_every_field_of_a_cell_as_a_parameter():
-    parameters = project()["entry_points"]["train"]["parameters"]
-    assert {"dataset", "members", *Recipe.model_fields, *DESIGN_KEYS} <= parameters.keys()
+def command(entry):
+    """The click command that an entry point runs."""
+    module = import_module(re.search(r"python -m (\S+)", entry["command"])[1])
+    (found,) = {value for value in vars(module).values() if isinstance(value, click.Command)}
+    return found
 
 
-def test_every_parameter_reaches_its_command():
-    for name, entry in project()["entry_points"].items():
-        used = re.findall(r"--([a-z-]+) \{([a-z_]+)\}", entry["command"])
-        assert {p for _, p in used} == set(entry["parameters"]), name
-        assert all(option.replace("-", "_") == p for option, p in used), name
-        module = re.search(r"python -m (\S+)", entry["command"])[1]
-        assert (ROOT / f"{module.replace('.', '/')}.py").exists()
+def test_mlproject_is_short():
+    assert len((ROOT / "MLproject").read_text().splitlines()) <= 70
+
+
+@pytest.mark.parametrize("name", project()["entry_points"])
+def test_what_mlproject_declares_is_what_the_program_takes(name):
+    """Each parameter is passed on by its name; what is required there is declared without a default, and a
+    default that is declared is the program's own."""
+    entry = project()["entry_points"][name]
+    assert re.findall(r"--(\w+) \{(\w+)\}", entry["command"]) == [(p, p) for p in entry["parameters"]]
+    taken = {option.name: option for option in command(entry).params}
+    required = {key for key, value in entry["parameters"].items() if isinstance(value, str)}
+    assert required == {key for key, option in taken.items() if option.required}
+    for key in entry["parameters"].keys() - required:
+        assert f"[default: {entry['parameters'][key]['default']}]" in taken[key].help
+
+
+def test_every_entry_point_is_a_question_of_its_name():
+    names = {name for name in project()["entry_points"] if name != "main"}
+    questions = {path.stem for path in (ROOT / "memreg" / "questions").glob("[a-z]*.py")}
+    programs = {
+        path.stem for folder in ("entrypoints", "analysis") for path in (ROOT / folder).glob("[a-z]*.py")
+    }
+    assert names == questions == programs
+
+
+def test_train_takes_every_field_of_a_cell():
+    taken = {option.name for option in command(project()["entry_points"]["train"]).params}
+    assert {"dataset", "members", *Recipe.model_fields, *DESIGN_KEYS} <= taken
+
+
+@pytest.mark.parametrize("name", project()["entry_points"])
+def test_every_option_is_explained_and_has_both_spellings(name):
+    found = command(project()["entry_points"][name])
+    context = found.context_class(found, **found.context_settings)
+    for option in found.params:
+        assert option.help, option.name
+        values = {o.name: "x" for o in found.params if o.required} | {option.name: "x"}
+        for spelling in (option.name, option.name.replace("_", "-")):
+            words = [
+                w for key, v in values.items() for w in (f"--{spelling if key == option.name else key}", v)
+            ]
+            assert found.make_parser(context).parse_args(words)[0][option.name] == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("train", "epoch", "--epochs"),
+        ("train", "batchsize", "--batch-size"),
+        ("corr_grid", "member", "--members"),
+        ("leave_one_out", "target", "--targets"),
+        ("marginal_utility", "threshold", "--thresholds"),
+        ("correlation", "statistics", "--statistic"),
+        ("influence", "cells", "--cell"),
+    ],
+)
+def test_a_mistyped_parameter_is_refused_with_the_nearest(monkeypatch, capsys, name, wrong, right):
+    found = command(project()["entry_points"][name])
+    required = [w for o in found.params if o.required and o.name != right[2:] for w in (f"--{o.name}", "x")]
+    line = bad_input(monkeypatch, capsys, found, f"--{wrong}", "3", *required)
+    assert f"did you mean {right}?" in line
+
+
+def test_no_function_takes_more_than_six_parameters():
+    """But for click's commands, whose options are theirs."""
+    crowded = []
+    for path in sorted((ROOT / "memreg").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and not any(map(is_command, node.decorator_list)):
+                a = node.args
+                names = [x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
+                if len([n for n in names if n not in ("self", "cls")]) > 6:
+                    crowded.append(f"{path.relative_to(ROOT)}: {node.name}")
+    assert crowded == []
+
+
+def is_command(decorator):
+    return isinstance(decorator, ast.Call) and getattr(decorator.func, "attr", "") == "command"
 
 
 def test_main_is_corr_grid():

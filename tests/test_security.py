@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from mlflow.exceptions import MlflowException
+from parts import ROOT
 from studies import bad_input, uri
 
 from analysis.approximation_error import approximation
@@ -35,7 +36,6 @@ from memreg.registry.leases import Leases
 from memreg.registry.shards import read_shard
 from memreg.studies.resolved import resolve_like
 
-ROOT = Path(__file__).parent.parent
 UNPICKLERS = {
     "pickle",
     "_pickle",

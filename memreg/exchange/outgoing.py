@@ -1,6 +1,7 @@
 """One cell as a file for others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,16 @@ LABELS = ("train_labels", "test_labels")
 CHUNK = 100  # members of a Zarr array
 
 
-def export_cell(cell: StoredCell, path: Path) -> None:
-    """Write a cell to `path`: .npz as `layouts.feldman_zhang` reads it, .parquet as `layouts.table` does, or
-    .zarr, a group of the arrays of the .npz in chunks of members.
+def writer_of(path: Path) -> Callable[[StoredCell], None]:
+    """What writes a cell to `path`: .npz as `layouts.feldman_zhang` reads it, .parquet as `layouts.table`
+    does, or .zarr, a group of the arrays of the .npz in chunks of members.
 
-    Raises `MemregError` for another suffix, and where zarr is not installed.
+    Raises `MemregError` for another suffix, and the writer where zarr is not installed.
     """
     writers = {".npz": _npz, ".parquet": _parquet, ".zarr": _zarr}
     if path.suffix not in writers:
         raise MemregError(f"{path}: a cell becomes .npz, .parquet or .zarr, a study .zip")
-    write_atomically(path, lambda to: writers[path.suffix](cell, to))
+    return lambda cell: write_atomically(path, partial(writers[path.suffix], cell))
 
 
 def _npz(cell: StoredCell, path: Path) -> None:

@@ -65,7 +65,8 @@ class Artifacts:
         path = self._downloads / name
         if path.suffix != ".arrow" or not path.exists():
             try:
-                self._remote.download_artifacts(name, str(self._downloads))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._remote._download_file(name, str(path))  # download_artifacts would list first, each time
             except (MlflowException, OSError) as error:
                 path.unlink(missing_ok=True)
                 if outage(error) and "404 Client Error" not in str(error):  # MLflow gives both one code

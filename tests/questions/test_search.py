@@ -12,6 +12,7 @@ import mlflow
 import optuna
 import pytest
 from optuna.trial import TrialState
+from parts import ROOT
 from studies import program, uri
 
 from analysis.correlation import correlation
@@ -20,7 +21,6 @@ from memreg import options
 from memreg.registry import Registry
 from memreg.search.storage import exclusively, open_storage, storage_url
 
-ROOT = Path(__file__).parent.parent
 SPACE = """
 model: [vgg3-w8, vgg3-w16]
 epochs: {low: 2, high: 24, log: true}

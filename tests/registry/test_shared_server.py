@@ -13,6 +13,7 @@ import mlflow
 import pandas as pd
 import pytest
 import yaml
+from parts import ROOT
 from servers import PASSWORD
 from studies import TINY, program, same_bits, uri
 
@@ -20,8 +21,6 @@ from memreg.cli import memreg
 from memreg.errors import MemregError
 from memreg.exchange.archive import opened
 from memreg.registry import Registry
-
-ROOT = Path(__file__).parent.parent
 
 
 @dataclass
@@ -116,7 +115,7 @@ def test_import_and_export(registry, tmp_path, monkeypatch, capsys):
     program(monkeypatch, capsys, memreg, "export", "tiny", str(tmp_path / "x.zip"))
     with opened(tmp_path / "x.zip") as archive:
         assert [item.cell.hash for item in archive.cells] == registry.cells("tiny")["cell"].tolist()
-        assert all(len(item.members) == 20 for item in archive.cells)
+        assert all(len(item.wanted) == 20 for item in archive.cells)
 
 
 def test_a_damaged_shard_is_refused_and_mended(team, registry):

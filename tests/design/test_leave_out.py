@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from groups import masks
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from test_design import masks
 
 from memreg.cell import Cell
 from memreg.design import All, Design, Fixed, LeaveGroupOut, LeaveOneOut, Spread, Subsets

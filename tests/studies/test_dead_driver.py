@@ -35,7 +35,7 @@ def run(directory, monkeypatch):
     grid = tiny(members=4, cells=[{"dataset": "digits+subset=100", "epochs": 2, "batch_size": 32}])
     where = Where(Engine(here, "cpu"), tracking_uri=uri(directory))
     with Reporter() as reporter:
-        return corr_grid.run(grid, "tiny", where, reporter)
+        return corr_grid.run_grid(grid, "tiny", where, reporter)
 
 
 def dying(monkeypatch, after):

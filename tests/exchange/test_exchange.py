@@ -22,7 +22,7 @@ from memreg.exchange.layouts import read
 from memreg.exchange.outgoing import CHUNK
 from memreg.grid import plan_cell
 from memreg.questions import correlation
-from memreg.questions.leave_one_out import Request, plan
+from memreg.questions.leave_one_out import Request, schedule
 from memreg.recipe import Recipe
 from memreg.registry import Registry
 from memreg.scoring.by_name import gaussian_scores, peer_scores, shrunk_scores
@@ -73,7 +73,9 @@ def test_masks_and_correctness_become_a_cell_with_the_same_scores(here, source):
         for by_probability in (gaussian_scores, shrunk_scores):
             with pytest.raises(MemregError, match="without p_label"):
                 by_probability(registry.cell(mine))
-    together = correlation.run(correlation.Request(",".join(f"theirs{i}" for i in range(4))), registry).result
+    together = correlation.run(
+        correlation.Request(study=",".join(f"theirs{i}" for i in range(4))), registry
+    ).result
     x, y = originals["test_accuracy"], originals["mean_score"]
     assert together.pooled["mean_score"].r == pytest.approx(np.corrcoef(x, y)[0, 1])
     assert "vgg3" in here("cells")
@@ -199,7 +201,7 @@ def test_liras_directories_become_a_cell_without_test_accuracy(here, tmp_path):
     note = mlflow.MlflowClient().get_run(cells["run_id"][0]).data.tags["mlflow.note.content"]
     assert "nan" not in note
     with pytest.raises(MemregError, match="0 cells with scores and test accuracy"):
-        correlation.run(correlation.Request("imported"), registry)
+        correlation.run(correlation.Request(study="imported"), registry)
 
 
 def rows(k=4, n_train=6, n_test=3):
@@ -375,7 +377,7 @@ def test_imported_cells_cannot_be_trained(here):
     with Reporter() as progress:
         bring_in([cell], From("theirs", "imported", "A table."), progress)
     with pytest.raises(MemregError, match="was imported: how to train more"):
-        plan(Request(cell.cell.hash, "random:2"), Registry())
+        schedule(Request(cell=cell.cell.hash, targets="random:2"), {}, Registry())
     with pytest.raises(MemregError, match="cannot be trained"):
         cell.cell.design.check(100)
     with pytest.raises(MemregError, match="design: must be"):

@@ -14,7 +14,6 @@ import yaml
 from parts import needs
 from studies import TINY, run, same_bits, tiny, uri
 
-from memreg import options
 from memreg.engines import Engine, Job, Resources, engine
 from memreg.errors import MemregError
 from memreg.registry import Registry
@@ -210,7 +209,3 @@ def test_without_an_address_it_is_this_machine(tmp_path, done):
 def test_what_an_engine_cannot_give_is_refused(name, resources, message):
     with pytest.raises(MemregError, match=message):
         engine(name, resources)
-
-
-def test_gpus_are_an_option_of_both_entry_points():
-    assert "gpus" in {p.name for p in corr_grid.params}

@@ -35,7 +35,7 @@ def test_a_study_comes_back_elsewhere_to_the_bit(here, source, archive, tmp_path
         assert registry.scores(cell).equals(source.scores(cell))
         assert registry.cell(cell).examples.equals(source.cell(cell).examples)
         assert registry.cell(cell).series("epoch/train_loss") == source.cell(cell).series("epoch/train_loss")
-    a, b = (correlation.run(correlation.Request("tiny"), r).result for r in (registry, source))
+    a, b = (correlation.run(correlation.Request(study="tiny"), r).result for r in (registry, source))
     assert repr(a.pooled) == repr(b.pooled)
     outcome = run(tiny(), tmp_path, study="again")
     assert outcome.cells["run_id"].tolist() == registry.cells("tiny")["run_id"].tolist()

@@ -6,6 +6,11 @@ SKILL = {1: [0.05], 2: [0.05, 0.7], 3: [0.05, 0.6, 0.9], 5: [0.05, 0.55, 0.8, 0.
 """By size: how often a left-out example is got right when 0, 1, ... of its companions are included."""
 
 
+def masks(design, members, n):
+    """Inclusion masks, [members, n]."""
+    return np.stack([design.included(m, n) for m in members])
+
+
 def group_numbers(repeats=6):
     """Sub-population of each example and its size: `repeats` of every size, and 100 ordinary examples."""
     sizes = np.repeat([1] * 100 + [s for s in SKILL for _ in range(repeats)], 1)

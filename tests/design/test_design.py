@@ -3,6 +3,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from groups import masks
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -21,10 +22,6 @@ designs = st.builds(
     seed=st.integers(0, 2**32 - 1),
     version=st.sampled_from([1, 2]),
 )
-
-
-def masks(design, members, n):
-    return np.stack([design.included(m, n) for m in members])
 
 
 @given(designs, st.integers(0, 50), st.integers(1, 4))

@@ -5,9 +5,12 @@ With MEMREG_REQUIRE_REAL=1 it fails.
 
 import importlib.util
 import os
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
+"""The checkout."""
 MODULES = {"ffcv": "ffcv", "mysql": "pymysql", "postgres": "psycopg", "ray": "ray", "zarr": "zarr"}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow import MlflowClient
+from parts import ROOT
 from studies import TINY, same_bits, uri
 
 from memreg.cell import Cell
@@ -23,7 +24,6 @@ from memreg.recipe import Recipe
 from memreg.registry import Registry, Store
 from memreg.registry.leases import EXPIRY, HEARTBEAT, LEASE, Leases
 
-ROOT = Path(__file__).parent.parent
 CELLS = [
     Cell(dataset="x", dataset_fingerprint="f" * 64, recipe=Recipe(model="vgg3-w8"), design=Subsets(seed=s))
     for s in range(3)

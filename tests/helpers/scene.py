@@ -15,11 +15,11 @@ import numpy as np
 import psutil
 import yaml
 from mlflow import MlflowClient
+from parts import ROOT
 from studies import same_bits
 
 from memreg.registry import Registry
 
-ROOT = Path(__file__).parents[2]
 MEMBERS = 12
 PATIENCE = 900  # seconds that a study may take on a machine with other things to do
 GRID = {

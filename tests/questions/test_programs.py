@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import mlflow
 import pandas as pd
+from parts import ROOT
 from sklearn.metrics import roc_auc_score
 from studies import program, run, tiny, uri
 
@@ -14,8 +14,6 @@ from analysis.correlation import correlation
 from analysis.memorization import memorization
 from memreg.cli import memreg
 from memreg.registry import Registry
-
-ROOT = Path(__file__).parent.parent
 
 
 def test_correlation_of_several_studies_together(done):

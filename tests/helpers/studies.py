@@ -51,7 +51,7 @@ def run(
     resources = Resources(workers=workers)
     where = Where(on or engine("local", resources), tracking_uri=uri(directory))
     with Reporter() as reporter:
-        return corr_grid.run(grid, study, where, reporter)
+        return corr_grid.run_grid(grid, study, where, reporter)
 
 
 def same_bits(a: Members, b: Members) -> None:

@@ -11,11 +11,10 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
+from parts import ROOT
 from studies import TINY, same_bits, uri
 
 from memreg.registry import Registry
-
-ROOT = Path(__file__).parent.parent
 
 
 def start(directory, *options):

@@ -3,13 +3,12 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from parts import needs
+from parts import ROOT, needs
 from studies import TINY, same_bits, uri
 
 from memreg.data import Dataset, augmentation, load
@@ -91,7 +90,7 @@ def test_members_of_a_study_are_those_of_the_memory_loader(tmp_path, monkeypatch
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "cells": TINY["cells"][:1]}))
     command = [sys.executable, "-m", "entrypoints.corr_grid", "--grid", "tiny.yaml", "--loader", "ffcv"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     (cell,) = Registry(uri(tmp_path)).cells()["cell"]

@@ -12,6 +12,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
+from parts import ROOT
 from scipy.special import expit, logit
 
 from memreg.errors import MemregError, OutageError
@@ -220,7 +221,7 @@ t.fill(study, train, trials=int(sys.argv[3]), alone=alone)
 
 
 def driver(storage, seconds, trials):
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, storage, str(seconds), str(trials)],
         env=os.environ | {"PYTHONPATH": path},
