@@ -26,6 +26,8 @@ class Cell(BaseModel):
     """Of the arrays that the name stands for."""
     recipe: Recipe
     design: Design
+    code: tuple[tuple[str, str], ...] = ()
+    """Code of the user's that the recipe and the design name: each with the SHA-256 of its source."""
 
     @field_validator("design", mode="before")
     @classmethod
@@ -40,7 +42,12 @@ class Cell(BaseModel):
 
         Of an imported cell only what is known of it, so that no default passes for knowledge.
         """
-        content = self.model_dump(mode="json", exclude_unset=isinstance(self.design, Imported))
+        imported = isinstance(self.design, Imported)
+        content = self.model_dump(mode="json", exclude_unset=imported)
+        if not imported:
+            content["recipe"] = self.recipe.known()
+        if not self.code:
+            content.pop("code", None)
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -55,7 +62,7 @@ class Cell(BaseModel):
         design = {
             names.get(key, key): int(value) if value.isdecimal() else value
             for key, value in params.items()
-            if key not in (*Recipe.model_fields, "dataset", "design", "parameters")
+            if key not in (*Recipe.model_fields, "dataset", "design", "parameters", "code")
         }
         fields = {"dataset": params.get("dataset"), "dataset_fingerprint": dataset_fingerprint}
         design["kind"] = params.get("design", "")
@@ -77,6 +84,9 @@ class Cell(BaseModel):
             dataset_fingerprint=self.dataset_fingerprint,
             recipe=self.recipe,
             design=design,
+            code=tuple(
+                (name, digest) for name, digest in self.code if name != getattr(self.design, "function", "")
+            ),
         )
 
     def params(self) -> dict[str, Any]:
@@ -85,9 +95,14 @@ class Cell(BaseModel):
         design = self.design.model_dump(mode="json", exclude_unset=imported)
         return {
             "dataset": self.dataset,
-            **self.recipe.model_dump(mode="json", exclude_unset=imported),
+            **(self.recipe.model_dump(mode="json", exclude_unset=True) if imported else self.recipe.known()),
             "design": design.pop("kind"),
             **{DESIGN_PARAMS.get(key, key): _short(value) for key, value in design.items()},
+            **(
+                {"code": ", ".join(f"{name}={digest[:12]}" for name, digest in self.code)}
+                if self.code
+                else {}
+            ),
         }
 
 

@@ -15,6 +15,7 @@ from memreg import shipped
 from memreg.asked import first_error
 from memreg.design import Design, GridDesign, Neighbours
 from memreg.errors import MemregError
+from memreg.named import is_code
 from memreg.recipe import Recipe
 
 DESIGN_KEYS = {
@@ -111,6 +112,8 @@ def plan_cell(flat: Mapping[str, Any], where: str) -> Planned:
         raise MemregError(f"{where}: model must name a model, as vgg6 or resnet18")
     design: dict[str, Any] = {"kind": "subsets"}
     design |= {DESIGN_KEYS[key]: value for key, value in flat.items() if key in DESIGN_KEYS}
+    if is_code(design["kind"]):
+        design |= {"kind": "named", "function": design["kind"]}
     for key, value in flat.items():
         if isinstance(value, bool) and key not in ("augmentation", "dataset", "model"):
             raise MemregError(

@@ -1,10 +1,13 @@
 """How one network is trained."""
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from memreg.asked import Asked
+from memreg.named import is_code
+
+SGD = ("learning_rate", "momentum", "weight_decay")
 
 
 class Recipe(Asked):
@@ -14,7 +17,7 @@ class Recipe(Asked):
     """
 
     model: str = Field(min_length=1)
-    """A name of `memreg.models`, or `timm:NAME` for any of timm's, untrained."""
+    """A name of `memreg.models`, `timm:NAME` for any of timm's, untrained, or package.module:function."""
     epochs: int = Field(100, ge=1)
     """Passes over the included examples."""
     batch_size: int = Field(512, ge=2)
@@ -27,8 +30,31 @@ class Recipe(Asked):
     """Of SGD."""
     weight_decay: float = Field(1e-5, ge=0)
     """Of SGD, on all parameters."""
-    augmentation: float = Field(1.0, ge=0, le=4)
-    """Strength. 1 shifts by up to an eighth of the image side (4 pixels of 32) and flips where the data
-    set allows it; 0, or false, turns both off."""
+    augmentation: float | str = 1.0
+    """Strength, from 0 to 4. 1 shifts by up to an eighth of the image side (4 pixels of 32) and flips where
+    the data set allows it; 0, or false, turns both off. Or package.module:function."""
     precision: Literal["float32", "bf16"] = "float32"
     """float32 or bf16, which is autocast: weights stay in float32."""
+    optimizer: str | None = None
+    """package.module:function; by default SGD. It has its own learning rate, momentum and weight decay."""
+
+    @field_validator("augmentation")
+    @classmethod
+    def _is_a_strength_or_code(cls, value: float | str) -> float | str:
+        if not (is_code(value) if isinstance(value, str) else 0 <= value <= 4):
+            raise ValueError("must be a number from 0 to 4, or package.module:function")
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_optimizer(self) -> Self:
+        if self.optimizer is not None:
+            if not is_code(self.optimizer):
+                raise ValueError(f"optimizer: must be package.module:function, not {self.optimizer!r}")
+            if given := sorted(self.model_fields_set.intersection(SGD)):
+                raise ValueError(f"{given[0]}: is for SGD: {self.optimizer} has its own")
+        return self
+
+    def known(self) -> dict[str, Any]:
+        """What tells recipes apart, as JSON: without fields of an optimizer that is not used."""
+        unused = {"optimizer"} if self.optimizer is None else {*SGD}
+        return self.model_dump(mode="json", exclude=unused)

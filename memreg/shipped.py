@@ -5,6 +5,7 @@ from pathlib import Path
 
 from memreg.careful_yaml import load
 from memreg.errors import MemregError
+from memreg.named import called, is_code
 
 
 def names(folder: str) -> list[str]:
@@ -14,13 +15,16 @@ def names(folder: str) -> list[str]:
 
 
 def read(kind: str, name: str, folder: str) -> object:
-    """The content of the shipped file of that name, or of the .yaml file at that path. `kind` is what
-    messages call it."""
+    """The content of the shipped file of that name, of the .yaml file at that path, or what a user's
+    `package.module:function` returns. `kind` is what messages call it."""
+    if is_code(name):
+        return called(kind, name)
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         if name not in names(folder):
             known = ", ".join(names(folder))
-            raise MemregError(f"unknown {kind} '{name}': one of {known}, or the path of a .yaml file")
+            more = "the path of a .yaml file, or package.module:function"
+            raise MemregError(f"unknown {kind} '{name}': one of {known}, {more}")
         text = (resources.files("memreg") / folder / f"{name}.yaml").read_text()
     else:
         try:

@@ -6,7 +6,7 @@ from three separate streams of the member's seed.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -22,10 +22,14 @@ from memreg.allocator import keep_freed_memory
 from memreg.data import augmentation, memory
 from memreg.data.batches import batches, scale
 from memreg.data.dataset import Dataset
+from memreg.errors import MemregError
 from memreg.members import Prediction, no_class
 from memreg.models.trial import in_format, memory_format
+from memreg.named import called
 from memreg.recipe import Recipe
 
+Augmentation = augmentation.Draws | Callable[[Tensor], Tensor] | None
+"""Draws for every image, or the user's function of a batch, or nothing."""
 INITIALISATION, ORDER, AUGMENTATION = 1, 2, 3  # streams of one member's seed
 
 
@@ -53,13 +57,7 @@ def train_member(
     steps = math.ceil(recipe.epochs * size / recipe.batch_size)
     rows = torch.from_numpy(np.flatnonzero(included))
     order = batch_order(rows, steps, recipe.batch_size, _stream(seed, ORDER))
-    draws = augmentation.draw(
-        order.numel(),
-        min(dataset.image_shape[1:]),
-        recipe.augmentation,
-        dataset.flip,
-        _stream(seed, AUGMENTATION),
-    )
+    draws = augmentation_of(recipe, dataset, order.numel(), _stream(seed, AUGMENTATION))
     with (
         torch.random.fork_rng(devices=[target] if target.type == "cuda" else []),
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
@@ -103,7 +101,7 @@ def fit(
     recipe: Recipe,
     dataset: Dataset,
     order: Tensor,
-    draws: augmentation.Draws | None,
+    draws: Augmentation,
     logs: dict[str, dict[int, float]],
     loader: str = "memory",
 ) -> None:
@@ -114,16 +112,17 @@ def fit(
     """
     device = next(model.parameters()).device
     parameters = [p for p in model.parameters() if p.requires_grad]
-    velocities: list[Tensor | None] = [None] * len(parameters)
     steps = len(order)
-    rates = triangle(steps, recipe.learning_rate, recipe.warmup)
+    update = _updates(parameters, recipe, steps)
+    own, drawn = (draws, None) if callable(draws) else (None, draws)
     ends = {math.ceil(steps * e / recipe.epochs): e for e in range(1, recipe.epochs + 1)} if logs else {}
     losses = []
     model.train()
-    for step, (x, y) in enumerate(batches(dataset, order, draws, device, loader), 1):
+    for step, (x, y) in enumerate(batches(dataset, order, drawn, device, loader), 1):
+        x = x if own is None else own(x)
         with _precision(recipe, device):
             loss = F.cross_entropy(model(x), y)
-        sgd_step(parameters, velocities, torch.autograd.grad(loss, parameters), recipe, rates[step - 1])
+        update(loss, step - 1)
         if logs:
             losses.append(loss.detach())
         if epoch := ends.get(step):
@@ -131,6 +130,49 @@ def fit(
             logs["test_accuracy"][epoch] = _test_accuracy(model, dataset)
             losses = []
             model.train()
+
+
+def augmentation_of(
+    recipe: Recipe, dataset: Dataset, images: int, generator: torch.Generator
+) -> Augmentation:
+    """What is done to as many images, in the order in which a training sees them."""
+    if isinstance(recipe.augmentation, str):
+        return augmentation.of_the_user(recipe.augmentation, generator)
+    side = min(dataset.image_shape[1:])
+    return augmentation.draw(images, side, recipe.augmentation, dataset.flip, generator)
+
+
+def _updates(parameters: list[nn.Parameter], recipe: Recipe, steps: int) -> Callable[[Tensor, int], None]:
+    """(loss, step) -> the parameters updated in place."""
+    if recipe.optimizer is None:
+        velocities: list[Tensor | None] = [None] * len(parameters)
+        rates = triangle(steps, recipe.learning_rate, recipe.warmup)
+        return lambda loss, step: sgd_step(
+            parameters, velocities, torch.autograd.grad(loss, parameters), recipe, rates[step]
+        )
+    optimizer = optimizer_of_the_user(recipe.optimizer, parameters)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    shape = triangle(steps, 1.0, recipe.warmup)
+
+    def update(loss: Tensor, step: int) -> None:
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * shape[step]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return update
+
+
+def optimizer_of_the_user(name: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """What `package.module:function` makes of the parameters. The learning rates that it sets are the peaks
+    of the triangular schedule."""
+    optimizer = called("optimizer", name, parameters)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise MemregError(
+            f"optimizer {name}: returned {type(optimizer).__name__}: it must return a torch.optim.Optimizer"
+        )
+    return optimizer
 
 
 def predict(

@@ -1,10 +1,14 @@
 """Augmentation, vectorised on uint8 batches. What is drawn and how it is applied are kept apart, so
 that every loader can feed the same draws."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from memreg.errors import MemregError
+from memreg.named import called
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,29 @@ def draw(images: int, side: int, strength: float, flip: bool, generator: torch.G
     rows, columns = torch.randint(0, 2 * padding + 1, (2, images), generator=generator, dtype=torch.uint8)
     mirrored = torch.rand(images, generator=generator) < 0.5 if flip else None
     return Draws(rows, columns, mirrored, padding)
+
+
+def of_the_user(name: str, generator: torch.Generator) -> Callable[[Tensor], Tensor]:
+    """The user's augmentation of a batch as the network sees it, float32 [B, channels, height, width].
+
+    It is called with the batch and the generator, from which alone it may draw. Raises `MemregError` for what
+    is no batch of the same shape.
+    """
+
+    def augment(images: Tensor) -> Tensor:
+        result = called("augmentation", name, images, generator)
+        if not isinstance(result, Tensor) or result.shape != images.shape or result.dtype != images.dtype:
+            got = (
+                f"{result.dtype} {tuple(result.shape)}"
+                if isinstance(result, Tensor)
+                else type(result).__name__
+            )
+            raise MemregError(
+                f"augmentation {name}: returned {got}: it must return {images.dtype} {tuple(images.shape)}"
+            )
+        return result
+
+    return augment
 
 
 def apply(images: Tensor, draws: Draws) -> Tensor:

@@ -12,14 +12,15 @@ from pydantic import Field
 from memreg.design.base import Neighbours
 from memreg.design.imported import Imported
 from memreg.design.leave_out import All, Fixed, LeaveGroupOut, LeaveOneOut
+from memreg.design.named import Named
 from memreg.design.removal import Pool, Removal
 from memreg.design.subsets import Spread, Subsets
 
-GridDesign = Annotated[Subsets | Spread | All, Field(discriminator="kind")]
+GridDesign = Annotated[Subsets | Spread | All | Named, Field(discriminator="kind")]
 """What a grid may ask for."""
 LeaveOut = LeaveOneOut | LeaveGroupOut
 Design = Annotated[
-    Subsets | Spread | All | Fixed | LeaveOneOut | LeaveGroupOut | Removal | Imported,
+    Subsets | Spread | All | Named | Fixed | LeaveOneOut | LeaveGroupOut | Removal | Imported,
     Field(discriminator="kind"),
 ]
 
@@ -32,6 +33,7 @@ __all__ = [
     "LeaveGroupOut",
     "LeaveOneOut",
     "LeaveOut",
+    "Named",
     "Neighbours",
     "Pool",
     "Removal",

@@ -92,7 +92,7 @@ def _pool(
         workers,
         mp_context=server.context,
         initializer=worker.start,
-        initargs=(handles, device, threads, loader),
+        initargs=(handles, device, threads, loader, str(Path.cwd())),
     )
 
 

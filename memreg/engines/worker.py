@@ -20,12 +20,15 @@ _device = "cpu"
 _loader = "memory"
 
 
-def start(handles: dict[str, Path], device: str, threads: int, loader: str) -> None:
-    """Prepare this process: handles are those of `memreg.data.sharing`, by data-set fingerprint."""
+def start(handles: dict[str, Path], device: str, threads: int, loader: str, directory: str) -> None:
+    """Prepare this process: handles are those of `memreg.data.sharing`, by data-set fingerprint; directory is
+    the driver's, where code of the user's is.
+    """
     global _device, _loader
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver alone answers Ctrl-C
     multiprocessing.set_start_method("fork", force=True)  # semaphores that no kill can leak
     threading.Thread(target=_die_with_driver, daemon=True).start()
+    os.chdir(directory)
     torch.set_num_threads(threads)
     _device, _loader = device, loader
     _datasets.update({key: open_shared(handle) for key, handle in handles.items()})

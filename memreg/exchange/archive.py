@@ -32,7 +32,7 @@ from memreg.studies.record import SERIES
 VERSION = 1
 MANIFEST = "manifest.json"
 FILES = re.compile(
-    r"[0-9a-f]{64}/(cell\.json|examples\.parquet|series\.json|scores-[a-z_]+\.parquet|members\.parquet|predictions/[0-9]{6,10}\.arrow)"
+    r"[0-9a-f]{64}/(cell\.json|examples\.parquet|series\.json|scores-[A-Za-z0-9_]+\.parquet|members\.parquet|predictions/[0-9]{6,10}\.arrow)"
 )
 KEPT_SERIES = (*SERIES, "epoch/train_loss", "epoch/test_accuracy")
 BLOCK = 1 << 20

@@ -6,9 +6,11 @@ random stream alone: seed it, and the same name gives the same network to the bi
 
 from torch import nn
 
+from memreg.errors import MemregError
 from memreg.models import resnet, vgg, vit
 from memreg.models.from_timm import PREFIX, from_timm
 from memreg.models.unknown import unknown
+from memreg.named import called, is_code
 
 _CONSTRUCTORS = {
     **dict.fromkeys(vgg.LAYOUTS, vgg.vgg),
@@ -18,7 +20,7 @@ _CONSTRUCTORS = {
 
 
 def names() -> list[str]:
-    """Every name that `build` knows, family by family; besides these it takes `timm:NAME`."""
+    """Every name that `build` knows, but for `timm:NAME` and package.module:function."""
     return list(_CONSTRUCTORS)
 
 
@@ -28,12 +30,23 @@ def build(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Modu
     `image_shape` is (channels, height, width). Raises MemregError for an unknown name, and for
     images that the network cannot take.
     """
+    if is_code(name):
+        return _of_the_user(name, image_shape, classes)
     if name.startswith(PREFIX):
         return from_timm(name, image_shape, classes)
     if name not in _CONSTRUCTORS:
         listing = f"memreg.models.names() lists them, and {PREFIX}NAME is any of timm's"
         raise unknown(name, _CONSTRUCTORS, listing)
     return _CONSTRUCTORS[name](name, image_shape, classes)
+
+
+def _of_the_user(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    network = called("model", name, image_shape, classes)
+    if not isinstance(network, nn.Module):
+        raise MemregError(
+            f"model {name}: returned {type(network).__name__}: it must return a torch.nn.Module"
+        )
+    return network
 
 
 def parameters(module: nn.Module) -> int:

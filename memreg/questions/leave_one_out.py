@@ -15,7 +15,7 @@ from pydantic import Field
 
 from memreg.asked import Asked
 from memreg.cell import Cell
-from memreg.design import LeaveGroupOut, LeaveOneOut, LeaveOut
+from memreg.design import All, LeaveGroupOut, LeaveOneOut, LeaveOut
 from memreg.errors import MemregError
 from memreg.estimators.leave_one_out import missing
 from memreg.estimators.scores import reaches
@@ -53,6 +53,8 @@ class Request(Asked):
     """Of the choice of targets, of groups and of the members."""
     dataset: str | None = None
     """A stored cell's data set once more, where it is code of yours."""
+    code: str | None = None
+    """What of the cell's recipe is code of yours, once more, with commas between."""
     study: str = "leave_one_out"
     """Name of the study."""
 
@@ -136,7 +138,7 @@ def schedule(
         if recipe:
             raise MemregError(f"{next(iter(recipe))} is the cell's own: leave it out, or name dataset/model")
         source = registry.cell(request.cell)
-        (like,) = resolve_like(source.cell, [(source.cell.design, 1)], data_dir, named)
+        (like,) = resolve_like(source.cell, [(All(), 1)], data_dir, named, request.code)
         if needs_scores(request.targets):
             scores = first_half_scores(source)
     else:
@@ -151,8 +153,13 @@ def schedule(
     design = _design(request, targets, registry)
     wanted = [(design.everything, request.everything), (design, request.members * design.round)]
     by = f" by the first half of {source.hash[:12]}" if source and scores is not None else ""
-    resolved = resolve_like(like.cell, wanted, data_dir, named)
+    resolved = resolve_like(like.cell, wanted, data_dir, named, _recipes_code(like.cell))
     return Schedule(resolved, design, request.targets + by)
+
+
+def _recipes_code(cell: Cell) -> str:
+    """What the user has named by now, of the stored cell or of the recipe."""
+    return ",".join(name for name, _ in cell.code)
 
 
 def _design(request: Request, targets: tuple[int, ...], registry: Registry) -> LeaveOut:

@@ -24,6 +24,7 @@ from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.scores import reaches
 from memreg.estimators.utility import Right, compare_arms, knee
 from memreg.grid import Grid
+from memreg.named import is_code
 from memreg.questions.memorization import rescored
 from memreg.registry import Registry, StoredCell
 from memreg.registry.stored_cell import COUNTED
@@ -57,6 +58,8 @@ class Request(Asked):
     """Of the removals and of the members."""
     dataset: str | None = None
     """The cell's data set once more, where it is code of yours."""
+    code: str | None = None
+    """What of the cell's recipe is code of yours, once more, with commas between."""
     study: str = "marginal_utility"
     """Name of the study."""
 
@@ -169,7 +172,7 @@ def schedule(request: Request, registry: Registry, data_dir: Path | None = None)
             design = Removal(seed=request.design_seed, pools=pools)
             cells[design] = request.members
             chosen_pools.append((threshold, name, design))
-    resolved = resolve_like(source.cell, list(cells.items()), data_dir, request.dataset)
+    resolved = resolve_like(source.cell, list(cells.items()), data_dir, request.dataset, request.code)
     hashes = {item.cell.design: item.cell.hash for item in resolved}
     trained = [Arm(threshold, name, design.pools, hashes[design]) for threshold, name, design in chosen_pools]
     return Schedule(source, trained, resolved, marked, chosen)
@@ -265,7 +268,7 @@ def _above(scores: pd.DataFrame, threshold: float, by_set: bool = False) -> Mask
 def _verified(request: Request, source: StoredCell) -> pd.DataFrame:
     if request.estimator.rpartition(":")[2] in RANKS:
         raise MemregError(f"estimator={request.estimator} ranks examples, and is for no threshold: use peers")
-    if request.estimator in ESTIMATORS:
+    if request.estimator in ESTIMATORS or is_code(request.estimator):
         known = request.neighbours if request.estimator == "peers" else None
         return scores_by(request.estimator, source, known)
     name, _, estimator = request.estimator.partition(":")

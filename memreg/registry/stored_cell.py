@@ -105,8 +105,8 @@ class StoredCell:
         return shard_names(self.artifacts, self.hash)
 
     def members(self, *columns: str) -> Members:
-        """All members, in order of their index, with these columns; by default with all."""
-        return Members.joined(self.shards(*columns))
+        """All members, in order of their index, with these columns and `member`; by default with all."""
+        return Members.joined(self.shards(*(dict.fromkeys(("member", *columns)) if columns else ())))
 
     def shards(self, *columns: str) -> Iterator[Members]:
         """The members of one prediction shard after the other, for cells that memory does not hold."""

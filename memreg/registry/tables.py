@@ -1,5 +1,6 @@
 """Tables that runs keep as Parquet artifacts."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -22,5 +23,8 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def scores_name(estimator: str | None) -> str:
-    """The artifact that an estimator's scores are kept in; without one, Feldman & Zhang's."""
-    return f"scores-{estimator}.parquet" if estimator else "scores.parquet"
+    """The artifact that an estimator's scores are kept in; without one, Feldman & Zhang's.
+
+    Of an estimator of the user's, `package.module:function`, it has `_` for what is no letter or digit.
+    """
+    return f"scores-{re.sub('[^A-Za-z0-9_]', '_', estimator)}.parquet" if estimator else "scores.parquet"

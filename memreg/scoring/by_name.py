@@ -19,6 +19,7 @@ from memreg.estimators.gaussian import confidence, normal_scores
 from memreg.estimators.peers import peer_conditioned
 from memreg.estimators.scores import by_example, score_table
 from memreg.estimators.shrunk import MINIMUM, posterior_scores
+from memreg.named import called, digest, is_code
 from memreg.registry import StoredCell
 from memreg.registry.stored_cell import COUNTED
 from memreg.registry.tables import MEMBERS
@@ -27,6 +28,9 @@ from memreg.scoring.neighbours import Groups, neighbours_of
 from memreg.scoring.outcomes import outcomes
 
 Estimator = Callable[[StoredCell], pd.DataFrame]
+SCORED = ("score", "standard_error", "low", "high")
+CODE = "memreg.code"
+"""Attribute of a table of scores: the user's estimator, with the SHA-256 of its source."""
 RANKS = ("shrunk",)
 """Estimators whose scores rank examples: neither a mean nor a share above a threshold is taken of them."""
 
@@ -122,16 +126,33 @@ def scores_by(estimator: str, cell: StoredCell, neighbours: str | None = None) -
 
     neighbours: of `peers` alone, as `neighbours_of` reads it.
     """
-    if estimator not in ESTIMATORS:
-        raise MemregError(f"unknown estimator '{estimator}': one of {', '.join(ESTIMATORS)}")
+    if estimator not in ESTIMATORS and not is_code(estimator):
+        known = ", ".join(ESTIMATORS)
+        raise MemregError(f"unknown estimator '{estimator}': one of {known}, or package.module:function")
     if neighbours is None:
-        table = ESTIMATORS[estimator](cell)
+        table = of_the_user(estimator, cell) if is_code(estimator) else ESTIMATORS[estimator](cell)
     elif estimator == "peers":
         table = peer_scores(cell, neighbours_of(neighbours, cell.registry, cell))
     else:
         raise MemregError(f"{estimator} uses no neighbours: leave them out")
     table.attrs.setdefault(MEMBERS, {cell.hash: cell.count})
     return table
+
+
+def of_the_user(name: str, cell: StoredCell) -> pd.DataFrame:
+    """What `package.module:function` makes of a stored cell: a frame of a row per training example, in order,
+    with `score`, `standard_error`, `low` and `high`, NaN for an example without a score."""
+    table = called("estimator", name, cell)
+    wanted = f"it must return a frame of {cell.n_train} rows with numbers {', '.join(SCORED)}"
+    if not isinstance(table, pd.DataFrame):
+        raise MemregError(f"estimator {name}: returned {type(table).__name__}: {wanted}")
+    missing = [key for key in SCORED if key not in table or not pd.api.types.is_numeric_dtype(table[key])]
+    if len(table) != cell.n_train or missing:
+        lacks = f"without {missing[0]}" if missing else f"of {len(table)} rows"
+        raise MemregError(f"estimator {name}: returned a frame {lacks}: {wanted}")
+    table = table.drop(columns=["example", "label"], errors="ignore").reset_index(drop=True)
+    table.attrs[CODE] = {name: digest("estimator", name)}
+    return by_example(table, cell.labels)
 
 
 def _with_p_label(estimator: str, cell: StoredCell) -> Iterator[tuple[Mask, Mask, Floats]]:

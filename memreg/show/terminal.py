@@ -264,5 +264,7 @@ def _percent(value: float | None) -> str:
     return _number(value, ".1%")
 
 
-def _number(value: float | None, form: str = ".4f") -> str:
+def _number(value: float | str | None, form: str = ".4f") -> str:
+    if isinstance(value, str):  # an augmentation of the user's among strengths
+        return value
     return "-" if value is None or value != value else f"{value:{form}}"

@@ -111,7 +111,7 @@ class _Calibration:
         self._known: dict[tuple[object, ...], tuple[float, float]] = {}
 
     def __call__(self, recipe: Recipe, dataset: Dataset) -> tuple[float, float]:
-        augmented = recipe.augmentation > 0
+        augmented = recipe.augmentation != 0
         key = (
             recipe.model,
             recipe.batch_size,
@@ -128,16 +128,14 @@ class _Calibration:
 def _calibrate(recipe: Recipe, dataset: Dataset, device: str, loader: str) -> tuple[float, float]:
     import torch
 
-    from memreg.data import augmentation
-    from memreg.training import batch_order, fit, new_model, predict
+    from memreg.training import augmentation_of, batch_order, fit, new_model, predict
 
     generator = torch.Generator().manual_seed(0)
     model = new_model(recipe, dataset, torch.device(device))
 
     def train(steps: int, batch: int) -> float:
         order = batch_order(torch.arange(dataset.n_train), steps, batch, generator)
-        side = min(dataset.image_shape[1:])
-        draws = augmentation.draw(order.numel(), side, recipe.augmentation, dataset.flip, generator)
+        draws = augmentation_of(recipe, dataset, order.numel(), generator)
         return _seconds(partial(fit, model, recipe, dataset, order, draws, {}, loader))
 
     batch, steps = recipe.batch_size, STEPS

@@ -23,3 +23,22 @@ class Progress(Protocol):
 
     def warn(self, text: str) -> None:
         """Something that a person should know."""
+
+
+class Silent:
+    """Progress that nobody looks at."""
+
+    def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
+        """Not shown."""
+
+    def advance(self, cell: Cell) -> None:
+        """Not shown."""
+
+    def finish(self, cell: Cell, metrics: Mapping[str, float]) -> None:
+        """Not shown."""
+
+    def say(self, text: str) -> None:
+        """Not shown."""
+
+    def warn(self, text: str) -> None:
+        """Not shown."""

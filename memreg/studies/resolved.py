@@ -16,6 +16,8 @@ from memreg.design import Design, Imported
 from memreg.engines.trial import try_model
 from memreg.errors import MemregError
 from memreg.grid import Planned
+from memreg.named import digest, is_code
+from memreg.training import optimizer_of_the_user
 
 verified = partial(load, verify=True)
 
@@ -62,11 +64,15 @@ def resolve(
             try_model(*key)
             parameters[key] = models.parameters(models.build(*key))
         plan.design.check(dataset.n_train)
+        if plan.recipe.optimizer is not None:
+            some = list(models.build(*key).parameters())
+            optimizer_of_the_user(plan.recipe.optimizer, some)
         cell = Cell(
             dataset=dataset.name,
             dataset_fingerprint=dataset.fingerprint,
             recipe=plan.recipe,
             design=plan.design,
+            code=_code(plan),
         )
         if cell.hash in resolved:
             raise MemregError(f"the same cell is listed twice: {cell.recipe.model} on {cell.dataset}")
@@ -74,24 +80,54 @@ def resolve(
     return list(resolved.values())
 
 
+def _code(plan: Planned) -> tuple[tuple[str, str], ...]:
+    """The user's code that a cell names, each with the digest of its source."""
+    recipe = plan.recipe
+    named = {"model": recipe.model, "augmentation": recipe.augmentation, "optimizer": recipe.optimizer}
+    named["design"] = getattr(plan.design, "function", None)
+    return tuple(sorted({(name, digest(what, name)) for what, name in named.items() if is_code(name)}))
+
+
 def resolve_like(
     source: Cell,
     designs: Sequence[tuple[Design, int]],
     data_dir: Path | None = None,
     named: str | None = None,
+    code: str | None = None,
 ) -> list[Resolved]:
     """The cells of a stored cell's data set and recipe with other designs, and as many members of each.
 
-    named: that data set, by the user, where it is code.
+    named, code: by the user, the data set where it is code, and what of the recipe is, with commas between.
     """
     if isinstance(source.design, Imported):
         raise MemregError(
             f"cell {source.hash[:12]} was imported: how to train more of its networks is not known"
         )
+    _known_to_the_user(source, code)
     planned = [Planned(source.dataset, source.recipe, design, members) for design, members in designs]
     resolved = resolve(planned, data_dir, partial(load_stored, named=named, verify=True))
     if any(item.cell.dataset_fingerprint != source.dataset_fingerprint for item in resolved):
         raise MemregError(
             f"data set {source.dataset} has changed since cell {source.hash[:12]} was trained: put it back"
         )
+    for name, digest_ in source.with_design(designs[0][0]).code:
+        if any(dict(item.cell.code)[name] != digest_ for item in resolved):
+            raise MemregError(
+                f"{name} has changed since cell {source.hash[:12]} was trained with it: put it back, or "
+                "train that cell anew"
+            )
     return resolved
+
+
+def _known_to_the_user(source: Cell, code: str | None) -> None:
+    """Raise `MemregError` unless the user names the code of the recipe: it never runs because a registry says
+    so."""
+    recipe, said = source.recipe, [name.strip() for name in (code or "").split(",") if name.strip()]
+    own = [name for name in (recipe.model, recipe.augmentation, recipe.optimizer) if is_code(name)]
+    if unsaid := [name for name in own if name not in said]:
+        raise MemregError(
+            f"{unsaid[0]}, of cell {source.hash[:12]}, is code, which never runs because a registry says so: "
+            f"if you know it, name it yourself, by code={','.join(own)}"
+        )
+    if other := [name for name in said if name not in own]:
+        raise MemregError(f"code={other[0]}: the cell's recipe names no such code")

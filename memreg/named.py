@@ -1,0 +1,101 @@
+"""A user's own code by its name: `package.module:function`, found in the working directory.
+
+It runs because the user named it, on the command line or in a grid of theirs, and never because a registry
+does.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from memreg.errors import MemregError
+
+CODE = re.compile(r"(?!folder:|npz:|timm:|top:|random:|stratified:)[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+HASH = re.compile(r"[0-9a-f]{6,64}")
+
+
+def is_code(name: object) -> TypeGuard[str]:
+    """Whether this is the name of code, and not of a thing of memreg's or of a cell's estimator."""
+    if not isinstance(name, str) or not CODE.fullmatch(name):
+        return False
+    return not HASH.fullmatch(name.partition(":")[0])
+
+
+def function(what: str, name: str) -> Callable[..., Any]:
+    """The function of this name; what: the thing that it is, for messages.
+
+    Raises `MemregError` where it cannot be imported, whatever its module does, and where it cannot be called.
+    """
+    module, _, attribute = name.partition(":")
+    with _working_directory_on_path():
+        _forget_namesake(module)
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except MemregError:
+            raise
+        except (ImportError, AttributeError, SyntaxError) as error:
+            where = ""
+            if isinstance(error, SyntaxError) and error.filename:
+                where = f" at {error.filename}" + (f", line {error.lineno}" if error.lineno else "")
+            raise MemregError(f"{what} {name}: cannot be imported{where}: {_line(error)}") from error
+        except (Exception, SystemExit) as error:  # whatever a user's module does when it is imported
+            raise MemregError(
+                f"{what} {name}: cannot be imported, its module raised {type(error).__name__}: {_line(error)}"
+            ) from error
+    if not callable(found):
+        raise MemregError(f"{what} {name}: is {type(found).__name__}, and not a function")
+    return found  # type: ignore[no-any-return]
+
+
+def called(what: str, name: str, *arguments: object) -> Any:
+    """What the function of this name returns. Raises `MemregError` where it raises anything."""
+    made = function(what, name)
+    with _working_directory_on_path():
+        try:
+            return made(*arguments)
+        except MemregError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise MemregError(f"{what} {name}: raised {type(error).__name__}: {_line(error)}") from error
+
+
+def digest(what: str, name: str) -> str:
+    """SHA-256 of the source of the file that defines the function, in hexadecimal."""
+    found = function(what, name)
+    try:
+        path = inspect.getsourcefile(inspect.unwrap(found)) or ""
+    except TypeError:  # an object that can be called
+        path = sys.modules[name.partition(":")[0]].__file__ or ""
+    if not Path(path).is_file():
+        raise MemregError(f"{what} {name}: has no source file, by which a cell would know it again")
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _forget_namesake(module: str) -> None:
+    """A module that was imported before, from another directory, is not the one that is named now."""
+    here = Path.cwd().joinpath(*module.split(".")).with_suffix(".py")
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    if loaded and here.is_file() and not here.samefile(loaded):
+        del sys.modules[module]
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+@contextlib.contextmanager
+def _working_directory_on_path() -> Iterator[None]:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(here)

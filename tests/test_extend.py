@@ -1,0 +1,146 @@
+"""docs/extend.md: each of its parts of one's own is run, by `mlflow run` as it says there."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from parts import ROOT
+from studies import uri
+
+from memreg.named import digest
+from memreg.registry import Registry
+
+TEXT = (ROOT / "docs" / "extend.md").read_text()
+FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL))
+COMMANDS = re.findall(r"```sh\n(mlflow run .*?)\n```", TEXT)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("own")
+    for name, code in FILES.items():
+        (directory / name).write_text(code)
+    return directory
+
+
+def mlflow_run(directory, command):
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri(directory), "PYTHONPATH": str(directory)}
+    words = [str(ROOT) if word == "." else word for word in shlex.split(command)]
+    return subprocess.run(
+        [*words, "--experiment-name", "memreg"],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_each_part_is_short():
+    assert set(FILES) == {"mine.py", "squares.py", "bernoulli.py", "halves.py", "parts.py", "test_mine.py"}
+    for name, code in FILES.items():
+        assert len(code.strip().splitlines()) < 20, name
+
+
+@pytest.fixture(scope="module")
+def trained(here):
+    """The document's commands, in their order; CELL is the first cell that was trained."""
+    for command in COMMANDS:
+        if "CELL" in command:
+            command = command.replace("CELL", Registry(uri(here)).cells("train")["cell"].iloc[0])
+        process = mlflow_run(here, command)
+        assert process.returncode == 0, process.stderr + process.stdout
+    return Registry(uri(here))
+
+
+def test_what_was_trained_is_known_by_its_code(trained, here, monkeypatch):
+    monkeypatch.chdir(here)
+    cells = trained.cells()
+    assert len(cells) == 3
+    by_model = {trained.cell(h).cell.recipe.model: trained.cell(h).cell for h in cells["cell"]}
+    assert dict(by_model["mine:net"].code) == {"mine:net": digest("model", "mine:net")}
+    (own,) = [c for c in map(trained.cell, cells["cell"]) if c.cell.design.kind == "named"]
+    assert dict(own.cell.code) == {"bernoulli:choose": digest("design", "bernoulli:choose")}
+    assert own.cell.dataset == "squares:load"
+    assert 0.4 < own.members("included").included.mean() < 0.8
+    (parts,) = [c for c in map(trained.cell, cells["cell"]) if c.cell.recipe.optimizer]
+    assert set(dict(parts.cell.code)) == {"parts:noise", "parts:adam"}
+    assert "learning_rate" not in parts._run.data.params
+    assert parts.metrics["included_accuracy"] > 0.3
+
+
+def test_scores_by_ones_own_estimator(trained):
+    name = "scores-halves_estimate.parquet"
+    stored = map(trained.cell, trained.cells()["cell"])
+    scored = [cell.hash for cell in stored if name in cell.artifacts.names("", ".parquet")]
+    assert len(scored) == 1
+    own, usual = trained.scores(scored[0], "halves:estimate"), trained.scores(scored[0])
+    assert abs(own["score"] - usual["score"]).max() < 0.2
+
+
+def test_other_code_under_the_same_name_is_another_cell(trained, here):
+    before = set(trained.cells()["cell"])
+    (here / "mine.py").write_text(FILES["mine.py"].replace("32", "16"))
+    process = mlflow_run(here, COMMANDS[0])
+    assert process.returncode == 0, process.stderr
+    (new,) = set(Registry(uri(here)).cells()["cell"]) - before
+    assert new
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "said"),
+    [
+        ("def net(:", {"model": "wrong:net"}, "wrong.py, line 1: invalid syntax"),
+        ("1 / 0", {"model": "wrong:net"}, "its module raised ZeroDivisionError"),
+        ("net = 3", {"model": "wrong:net"}, "is int, and not a function"),
+        ("def net(a, b): return 3", {"model": "wrong:net"}, "returned int: it must return a torch.nn.Module"),
+        ("def net(a, b): raise KeyError('x')", {"model": "wrong:net"}, "raised KeyError"),
+        ("", {"model": "wrong:net"}, "has no attribute 'net'"),
+        ("", {"model": "absent:net"}, "No module named 'absent'"),
+        ("def make(p): return p", {"optimizer": "wrong:make"}, "must return a torch.optim.Optimizer"),
+        ("def choose(n, s, m): return [1] * n", {"design": "wrong:choose"}, "must return a bool mask"),
+        ("", {"optimizer": "adam"}, "must be package.module:function"),
+        ("", {"augmentation": "strong"}, "must be a number from 0 to 4"),
+        ("def f(p): pass", {"optimizer": "wrong:f", "momentum": "0.5"}, "momentum: is for SGD"),
+    ],
+)
+def test_what_is_wrong_with_a_part_is_one_line(here, code, options, said):
+    (here / "wrong.py").write_text(code)
+    given = {"dataset": "digits", "epochs": "1", "model": "vgg3-w4"} | options
+    command = [sys.executable, "-m", "entrypoints.train"]
+    command += [word for key, value in given.items() for word in (f"--{key}", value)]
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri(here), "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
+    assert process.returncode == 2, process.stderr
+    (line,) = process.stderr.strip().splitlines()
+    assert said in line
+
+
+def test_code_of_a_stored_cell_runs_only_if_it_is_named_once_more(trained, here):
+    cell = next(c for c in trained.cells()["cell"] if trained.cell(c).cell.recipe.model == "mine:net")
+    base = (
+        f"mlflow run . -e leave_one_out --env-manager local -P cell={cell} -P targets=random:2 -P members=2"
+    )
+    (here / "mine.py").write_text(FILES["mine.py"])
+    refused = mlflow_run(here, base)
+    assert "name it yourself, by code=mine:net" in refused.stderr
+    (here / "mine.py").write_text(FILES["mine.py"].replace("32", "17"))
+    changed = mlflow_run(here, f"{base} -P code=mine:net -P everything=2")
+    assert "has changed since" in changed.stderr
+    (here / "mine.py").write_text(FILES["mine.py"])
+    assert mlflow_run(here, f"{base} -P code=mine:net -P everything=2").returncode == 0
+
+
+def test_the_suites_pass_on_the_documents_parts(here, trained):
+    (here / "mine.py").write_text(FILES["mine.py"])
+    process = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{here}:{ROOT}"},
+    )
+    assert process.returncode == 0, process.stdout
+    assert " passed" in process.stdout
