@@ -5,24 +5,28 @@ REGISTRY_TESTS := $(addprefix tests/,$(addsuffix .py,registry/test_connection re
 	exchange/test_exchange studies/test_study))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: corr_grid check test test-slow test-lowest test-faults setup
+.PHONY: corr_grid check lint test test-slow test-lowest test-faults setup
 
 corr_grid: setup
 	memreg db init
 	mlflow run . -e corr_grid --env-manager local --experiment-name memreg
 
-check: setup
+# What a change should pass before it is committed: a minute and a half.
+check: lint
+	pytest -n 2 -q -m "not slow and not at_length" $(PYTEST_ARGS)
+
+lint: setup
 	ruff check .
 	ruff format --check .
 	mypy
 	lint-imports
 
-test: check
-	pytest -n 2 -m "not slow" --cov --cov-report=term $(PYTEST_ARGS)
+test: lint
+	pytest -n 2 -m "not at_length" --cov --cov-report=term $(PYTEST_ARGS)
 
 # Fuzzing at length: two minutes.
 test-slow: setup
-	pytest -n 2 -m slow $(PYTEST_ARGS)
+	pytest -n 2 -m at_length $(PYTEST_ARGS)
 
 # The smoke grid and the registry's tests on the lowest versions that pyproject.toml promises.
 test-lowest: export PATH := $(CURDIR)/$(LOWEST):$(PATH)

@@ -19,7 +19,7 @@ from scipy.special import expit
 
 from memreg.design import Subsets
 from memreg.estimators.bootstrap import covariance, replicates
-from memreg.estimators.correlation import FEWEST_CLUSTERS, Pearson, pearson
+from memreg.estimators.correlation import FEWEST_CLUSTERS, Noise, Pearson, pearson
 from memreg.estimators.counts import Tally, tally
 from memreg.estimators.summary import summarise
 
@@ -127,7 +127,7 @@ def over_members(members: int, times: int) -> list[float]:
                 sampled = [np.stack([s["test_accuracy"], s[key]]) for s in resampled]
                 noise = np.stack([covariance(s, b) for s, b in zip(sampled, blocks, strict=True)])
                 y = np.array([v[key] for v in values])
-                found[key].append(pearson(x, y, noise=noise, blocks=blocks))
+                found[key].append(pearson(x, y, noise=Noise(noise, blocks)))
         truth = cells.truth()
         for key in STATISTICS:
             again = float(np.tanh(np.mean(np.arctanh([f.r for f in found[key]]))))

@@ -19,7 +19,7 @@ from memreg.scoring.tallies import COLUMNS, tally_shards
 from memreg import Registry
 from memreg.estimators import mixture
 from memreg.estimators.bootstrap import covariance, replicates
-from memreg.estimators.correlation import pearson
+from memreg.estimators.correlation import Noise, pearson
 from memreg.estimators.counts import Counts, Tally
 from memreg.estimators.scores import THRESHOLDS, counted_fraction
 from memreg.estimators.summary import fraction_key, summarise
@@ -178,7 +178,7 @@ def over_cells(
             ])  # fmt: skip
             few = [np.array([v[k] for v in values]) for k in ("test_accuracy", key, "counted_fraction/0.25")]
             blocks = np.array([len(p.block) for p in parts])
-            found.append(pearson(few[0], few[1], by, noise=noise, blocks=blocks))
+            found.append(pearson(few[0], few[1], by, noise=Noise(noise, blocks)))
             counts.append(pearson(few[0], few[2], by).r)
         inside = [f.member_low <= truth <= f.member_high for f in found]
         fisher = [f.low <= truth <= f.high for f in found]

@@ -23,7 +23,7 @@ from scipy.special import expit, logit
 from memreg.search.fill import Fill, Kind, progress, sampler
 from memreg.search.space import Point, Space, load_space
 from memreg.search.targets import Targets
-from memreg.search.trials import Accuracies, Grow, search, told
+from memreg.search.trials import Accuracies, Grow, Search, search, told
 
 TARGETS = Targets.spaced(19, 0.5, 0.95, 0.01)
 MEMBERS, TRIALS = 40, 200
@@ -73,7 +73,7 @@ def run(kind: Kind, space: Space, seed: int) -> tuple[int, int, float, float]:
     """Targets filled, trials, mean distance of true accuracies to targets, members per target."""
     study = optuna.create_study(sampler=sampler(kind, seed))
     goal = Fill(study, space, SIZES, TARGETS, kind, seed)
-    search(study, space, goal, Surface(seed).train, MEMBERS, TRIALS)
+    search(Search(study, space, goal, MEMBERS, TRIALS), Surface(seed).train)
     filled, trials = progress(told(study), TARGETS).filled, told(study)
     off = [abs(trial.notes["true"] - target) for target, trial in filled.items()]
     members = sum(trial.notes["members"] for trial in trials)

@@ -180,7 +180,7 @@ def memreg_training(loop: str, task: str, directory: Path):
     """A function that trains for so many steps."""
     from memreg.data import augmentation
     from memreg.recipe import Recipe
-    from memreg.training import batch_order, fit, new_model
+    from memreg.training import Steps, batch_order, fit, new_model
 
     name, model, batch = TASKS[task]
     recipe = Recipe(model=model, batch_size=batch, learning_rate=0.1, precision=loop.partition("-")[0])
@@ -192,7 +192,7 @@ def memreg_training(loop: str, task: str, directory: Path):
         order = batch_order(torch.arange(dataset.n_train), steps, batch, generator)
         side = min(dataset.image_shape[1:])
         draws = augmentation.draw(order.numel(), side, recipe.augmentation, dataset.flip, generator)
-        fit(net, recipe, dataset, order, draws, {})
+        fit(net, recipe, dataset, Steps(order, draws), {})
 
     return train
 

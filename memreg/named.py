@@ -42,7 +42,7 @@ def function(what: str, name: str) -> Callable[..., Any]:
         except (ImportError, AttributeError, SyntaxError) as error:
             where = ""
             if isinstance(error, SyntaxError) and error.filename:
-                where = f" at {error.filename}" + (f", line {error.lineno}" if error.lineno else "")
+                where = f" at {error.filename}"
             raise MemregError(f"{what} {name}: cannot be imported{where}: {_line(error)}") from error
         except (Exception, SystemExit) as error:  # whatever a user's module does when it is imported
             raise MemregError(

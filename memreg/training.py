@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,26 +34,45 @@ Augmentation = augmentation.Draws | Callable[[Tensor], Tensor] | None
 INITIALISATION, ORDER, AUGMENTATION = 1, 2, 3  # streams of one member's seed
 
 
+@dataclass(frozen=True)
+class Setting:
+    """Where and how a member is trained; nothing here changes which network it is."""
+
+    device: str = "cpu"
+    loader: str = "memory"
+    curve: bool = False
+    """Keep each epoch's mean training loss and its test accuracy."""
+
+
+HERE = Setting()
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a training sees."""
+
+    order: Tensor
+    """Training examples, shape [steps, batch_size]."""
+    draws: Augmentation
+    """What is done to their images."""
+
+
 def train_member(
     recipe: Recipe,
     dataset: Dataset,
     included: NDArray[np.bool_],
     seed: int,
-    *,
-    member: int = 0,
     epoch_size: int | None = None,
-    device: str = "cpu",
-    loader: str = "memory",
-    curve: bool = False,
+    setting: Setting = HERE,
 ) -> Prediction:
     """Train on the included examples (mask, shape [n_train]) and predict all n_train + n_test.
 
     Takes ceil(epochs * epoch_size / batch_size) steps, whatever the mask: members of a cell that see fewer
     examples than others still train as long. `epoch_size` is the number of included examples by default.
-    With `curve`, keeps each epoch's mean training loss and its test accuracy.
+    The prediction is that of member 0: whoever asks knows which it is.
     """
     start = time.perf_counter()
-    target = torch.device(device)
+    target = torch.device(setting.device)
     size = epoch_size or int(included.sum())
     steps = math.ceil(recipe.epochs * size / recipe.batch_size)
     rows = torch.from_numpy(np.flatnonzero(included))
@@ -64,10 +84,10 @@ def train_member(
     ):
         torch.manual_seed(random.seed(seed, INITIALISATION))
         model = new_model(recipe, dataset, target)
-        logs: dict[str, dict[int, float]] = {"train_loss": {}, "test_accuracy": {}} if curve else {}
-        fit(model, recipe, dataset, order, draws, logs, loader)
+        logs: dict[str, dict[int, float]] = {"train_loss": {}, "test_accuracy": {}} if setting.curve else {}
+        fit(model, recipe, dataset, Steps(order, draws), logs, setting.loader)
     predicted, p_label, p_max = predict(model, dataset)
-    return Prediction(member, seed, included, predicted, p_label, p_max, time.perf_counter() - start, logs)
+    return Prediction(0, seed, included, predicted, p_label, p_max, time.perf_counter() - start, logs)
 
 
 def new_model(recipe: Recipe, dataset: Dataset, device: torch.device) -> nn.Module:
@@ -100,18 +120,18 @@ def fit(
     model: nn.Module,
     recipe: Recipe,
     dataset: Dataset,
-    order: Tensor,
-    draws: Augmentation,
+    seen: Steps,
     logs: dict[str, dict[int, float]],
     loader: str = "memory",
 ) -> None:
-    """Train `model` on the batches of `order`, shape [steps, batch_size].
+    """Train `model` step by step.
 
     Where `logs` has the keys `train_loss` and `test_accuracy`, notes them at the end of each epoch, counted
     from 1; where a step ends several, of the last.
     """
     device = next(model.parameters()).device
     parameters = [p for p in model.parameters() if p.requires_grad]
+    order, draws = seen.order, seen.draws
     steps = len(order)
     update = _updates(parameters, recipe, steps)
     own, drawn = (draws, None) if callable(draws) else (None, draws)

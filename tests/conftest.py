@@ -22,6 +22,69 @@ settings.register_profile("memreg", deadline=None, suppress_health_check=[Health
 settings.load_profile("memreg")
 
 
+SLOW_FIXTURES = set(
+    [
+        "done",
+        "planted",
+        "tool",
+        "source",
+        "here",
+        "postgres",
+        "mlflow_server",
+        "cifar10_dir",
+        "trained",
+        "nineteen",
+        "server",
+        "cluster",
+    ]
+)
+"""What takes seconds to make: a test that uses one is not of the fast subset."""
+SLOW_FILES = tuple(
+    [
+        "faults/",
+        "studies/",
+        "engines/",
+        "search/",
+        "show/",
+        "questions/",
+        "models/",
+        "scoring/",
+        "testing/",
+        "exchange/test_archive",
+        "exchange/test_exchange",
+        "registry/test_leases",
+        "registry/test_outages",
+        "registry/test_moved",
+        "registry/test_older",
+        "registry/test_requests",
+        "registry/test_shared_server",
+        "registry/test_labels_stored",
+        "registry/test_reading",
+        "test_bad_input",
+        "test_extend",
+        "test_interruption",
+        "test_security",
+        "test_training",
+        "data/test_ffcv",
+        "data/test_sharing",
+        "data/test_cache",
+        "estimators/test_correlation",
+        "estimators/test_shrunk",
+        "estimators/test_mixture",
+        "estimators/test_memorized_set",
+    ]
+)
+"""Files and folders whose tests are not of the fast subset."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        path = item.path.relative_to(ROOT / "tests").as_posix()
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SLOW_FIXTURES or path.startswith(SLOW_FILES):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def cifar10_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the real CIFAR-10 in torchvision's own files, to be read only.

@@ -92,7 +92,7 @@ def test_other_code_under_the_same_name_is_another_cell(trained, here):
 @pytest.mark.parametrize(
     ("code", "options", "said"),
     [
-        ("def net(:", {"model": "wrong:net"}, "wrong.py, line 1: invalid syntax"),
+        ("def net(:", {"model": "wrong:net"}, "wrong.py: invalid syntax (wrong.py, line 1)"),
         ("1 / 0", {"model": "wrong:net"}, "its module raised ZeroDivisionError"),
         ("net = 3", {"model": "wrong:net"}, "is int, and not a function"),
         ("def net(a, b): return 3", {"model": "wrong:net"}, "returned int: it must return a torch.nn.Module"),

@@ -6,7 +6,7 @@ from memreg.data import augmentation, load
 from memreg.data.batches import batches, scale
 from memreg.members import no_class
 from memreg.recipe import Recipe
-from memreg.training import batch_order, train_member, triangle
+from memreg.training import Setting, batch_order, train_member, triangle
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_same_seed_same_bits_and_other_seed_other_network(digits, precision):
 
 
 def test_it_learns_what_it_sees(digits):
-    p = train_member(recipe(epochs=40, augmentation=0), digits, half(300), 1, curve=True)
+    p = train_member(recipe(epochs=40, augmentation=0), digits, half(300), 1, setting=Setting(curve=True))
     labels = np.concatenate([digits.train_labels, digits.test_labels])
     correct = p.predicted == labels
     assert correct[:300][p.included].mean() > 0.97
@@ -94,13 +94,15 @@ def test_learning_rate_is_a_triangle():
 def test_epochs_are_counted_in_the_designs_size_not_in_what_is_included(digits):
     few, many = np.zeros(300, bool), np.ones(300, bool)
     few[:100] = True
-    a = train_member(recipe(), digits, few, 1, epoch_size=200, curve=True)
-    b = train_member(recipe(), digits, many, 1, epoch_size=200, curve=True)
+    a = train_member(recipe(), digits, few, 1, 200, Setting(curve=True))
+    b = train_member(recipe(), digits, many, 1, 200, Setting(curve=True))
     assert len(a.curve["train_loss"]) == len(b.curve["train_loss"]) == 3
 
 
 def test_an_epoch_that_ends_inside_a_batch_keeps_its_number(digits):
-    p = train_member(recipe(epochs=30, batch_size=512), digits, np.arange(300) < 35, 1, curve=True)
+    p = train_member(
+        recipe(epochs=30, batch_size=512), digits, np.arange(300) < 35, 1, setting=Setting(curve=True)
+    )
     assert [*p.curve["train_loss"]] == [*p.curve["test_accuracy"]] == [10, 20, 30]
 
 

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from memreg.data.sharing import open_shared
 from memreg.engines.job import Job
 from memreg.errors import MemregError
 from memreg.members import Prediction
-from memreg.training import train_member
+from memreg.training import Setting, train_member
 
 _datasets: dict[str, Dataset] = {}
 _device = "cpu"
@@ -42,17 +43,15 @@ def run_job(job: Job, dataset: Dataset, device: str, loader: str) -> Prediction:
     """Train and predict one member. The first of a cell keeps its learning curve."""
     design, n = job.cell.design, dataset.n_train
     try:
-        return train_member(
+        trained = train_member(
             job.cell.recipe,
             dataset,
             design.included(job.member, n),
             design.member_seed(job.member),
-            member=job.member,
-            epoch_size=design.size(n),
-            device=device,
-            loader=loader,
-            curve=job.member == 0,
+            design.size(n),
+            Setting(device, loader, curve=job.member == 0),
         )
+        return replace(trained, member=job.member)
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise

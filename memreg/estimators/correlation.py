@@ -62,21 +62,29 @@ class Pearson:
         return FEWEST + self.fixed
 
 
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """What finite members leave in the values of cells."""
+
+    covariance: Floats
+    """In each cell of its v values, [cells, v, v]."""
+    blocks: NDArray[np.int64]
+    """Independent blocks of members that it is from, [cells]."""
+
+
 def pearson(
     x: Floats,
     y: Floats,
     groups: NDArray[np.int64] | None = None,
     given: Floats | None = None,
-    noise: Floats | None = None,
-    blocks: NDArray[np.int64] | None = None,
+    noise: Noise | None = None,
     clusters: NDArray[np.int64] | None = None,
 ) -> Pearson:
     """Pearson's r of x and y, shape [cells].
 
     groups: a number per cell; r is then that within groups (fixed effects: x and y less their group's means).
     given: [cells], held fixed: the partial correlation.
-    noise: [cells, v, v], covariance in each cell of the noise of x, y (and `given`: v = 3) that its members
-    leave, from that many independent `blocks` of them, [cells].
+    noise: what members leave in x, y (and `given`).
     clusters: a number per cell, of its data set; only without groups and `given`.
 
     `low`, `high`: z = atanh(r) with standard error 1/sqrt(n - 3 - k), k the groups beyond the first plus one
@@ -97,9 +105,10 @@ def pearson(
     cell = quantile(n - 2 - k) * _cell_error(v, groups) if n - k >= FEWEST_RESAMPLED else NAN
     cluster = NAN if clusters is None else _cluster_half(v, clusters[keep])
     member, corrected, corrected_half = NAN, NAN, NAN
-    if noise is not None and blocks is not None and np.isfinite(r):
-        corrected = disattenuated(v, groups, noise[keep])
-        member, corrected_half = member_errors(v, groups, noise[keep], blocks[keep])
+    if noise is not None and np.isfinite(r):
+        covariance = noise.covariance[keep]
+        corrected = disattenuated(v, groups, covariance)
+        member, corrected_half = member_errors(v, groups, covariance, noise.blocks[keep])
     return Pearson(
         r,
         *_around(z, fisher),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from memreg.estimators.correlation import Pearson, pearson
+from memreg.estimators.correlation import Noise, Pearson, pearson
 from memreg.estimators.counts import Mask
 from memreg.estimators.identity import Identity, identity
 from memreg.estimators.measured import Measured
@@ -108,8 +108,7 @@ def _all(
             measured.values(key)[mask],
             number,
             fixed,
-            measured.noise_of("test_accuracy", key, *others)[mask],
-            blocks,
+            Noise(measured.noise_of("test_accuracy", key, *others)[mask], blocks),
             clusters,
         )
         for key in CORRELATED

@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 from memreg.errors import MemregError
 from memreg.exchange.files import archive, array, natural
-from memreg.exchange.outside import DIVERGED, Flags, Outside, checked_flags, checked_labels, outside
+from memreg.exchange.outside import DIVERGED, Brought, Flags, Outside, checked_flags, checked_labels, outside
 
 RUN = ("correctness_train", "correctness_removed", "correctness_test")
 INDEX = ("index_train", "index_removed", "index_test")
@@ -78,16 +78,9 @@ def lira(directory: Path) -> Outside:
         p_label.append(p[np.arange(n), own])
         p_max.append(p.max(1))
     predicted = np.stack(classes)
-    return outside(
-        directory,
-        np.stack(keeps),
-        None,
-        own,
-        predicted,
-        np.stack(p_label),
-        np.stack(p_max),
-        sources=[m.name for m in members],
-    )
+    names = [member.name for member in members]
+    p = (np.stack(p_label), np.stack(p_max))
+    return outside(directory, Brought(np.stack(keeps), None, own, predicted, *p, names))
 
 
 def runs(directory: Path) -> Outside:
@@ -120,7 +113,7 @@ def runs(directory: Path) -> Outside:
         included.append(mask)
         right.append(np.concatenate([train, test]))
     names = [member.name for member in members]
-    return outside(directory, np.stack(included), np.stack(right), None, None, None, None, sources=names)
+    return outside(directory, Brought(np.stack(included), np.stack(right), sources=names))
 
 
 def datamodels(directory: Path) -> Outside:
@@ -172,7 +165,7 @@ def datamodels(directory: Path) -> Outside:
     predicted[diverged] = DIVERGED
     included = checked_flags(file, file.name, masks[done])
     names = [f"row {row}" for row in np.flatnonzero(done)]
-    return outside(directory, included, None, labels, predicted, None, None, sources=names)
+    return outside(directory, Brought(included, labels=labels, predicted=predicted, sources=names))
 
 
 def privacy_meter(directory: Path) -> Outside:
@@ -209,7 +202,7 @@ def privacy_meter(directory: Path) -> Outside:
             )
         correct = p > 0.5
     names = [f"model {i}" for i in range(len(included))]
-    return outside(directory, included, correct, labels, predicted, p, None, sources=names)
+    return outside(directory, Brought(included, correct, labels, predicted, p, sources=names))
 
 
 def _folders(directory: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 from memreg.errors import MemregError
 from memreg.exchange.directories import kind_of
 from memreg.exchange.files import archive, listed, rows
-from memreg.exchange.outside import Outside, checked_flags, contradiction, outside, same_names
+from memreg.exchange.outside import Brought, Outside, checked_flags, contradiction, outside, same_names
 
 NAMES = ("trainset_mask", "trainset_correctness", "testset_correctness")
 OPTIONAL = ("train_labels", "test_labels", "predicted", "p_label", "p_max")
@@ -72,7 +72,8 @@ def feldman_zhang(path: Path) -> Outside:
         parts = (arrays["train_labels"], arrays.get("test_labels", arrays["train_labels"][:0]))
         labels = np.concatenate([np.asarray(part) for part in parts])
     predicted = arrays.get("predicted") if labels is not None else None
-    read = outside(path, included, correct, labels, predicted, arrays.get("p_label"), arrays.get("p_max"))
+    brought = Brought(included, correct, labels, predicted, arrays.get("p_label"), arrays.get("p_max"))
+    read = outside(path, brought)
     if predicted is not None and (at := contradiction(read, correct)) is not None:
         member, example = at
         raise MemregError(
@@ -123,9 +124,8 @@ def table(path: Path) -> Outside:
         same_names(path, labels, predicted)
     correct = checked_flags(path, "correct", wide["correct"]) if "correct" in wide else None
     sources = [f"member {member}" for member in wide["member"][:, 0]]
-    read = outside(
-        path, included, correct, labels, predicted, wide.get("p_label"), wide.get("p_max"), sources=sources
-    )
+    p_label, p_max = wide.get("p_label"), wide.get("p_max")
+    read = outside(path, Brought(included, correct, labels, predicted, p_label, p_max, sources))
     if correct is not None and predicted is not None and contradiction(read, correct) is not None:
         row = int(wide["row"][read.members.correct(read.labels) != correct].min())
         raise MemregError(f"{path}: correct contradicts predicted and label, first in row {row} of the data")

@@ -69,20 +69,29 @@ class Outside:
         return table
 
 
-def outside(
-    path: Path,
-    included: Flags,
-    correct: Flags | None,
-    labels: NDArray[Any] | None,
-    predicted: NDArray[Any] | None,
-    p_label: NDArray[Any] | None,
-    p_max: NDArray[Any] | None,
-    sources: Sequence[str] = (),
-) -> Outside:
-    """Raises `MemregError` if these are not the predictions of some members. path: what they were read from.
+@dataclass(frozen=True, eq=False)
+class Brought:
+    """What a source says of k members; None for what it does not say."""
 
-    included: [k, n_train]; labels: [N]; all else: [k, N]. `correct` stands in for no `predicted`.
+    included: Flags
+    """[k, n_train]"""
+    correct: Flags | None = None
+    """[k, N]; stands in for no `predicted`. So all that follow, but for labels: [N]."""
+    labels: NDArray[Any] | None = None
+    predicted: NDArray[Any] | None = None
+    p_label: NDArray[Any] | None = None
+    p_max: NDArray[Any] | None = None
+    sources: Sequence[str] = ()
+    """What the source calls each member."""
+
+
+def outside(path: Path, brought: Brought) -> Outside:
+    """What was brought, checked. Raises `MemregError` if it is not the predictions of some members.
+
+    path: what it was read from.
     """
+    included, correct = brought.included, brought.correct
+    labels, predicted = brought.labels, brought.predicted
     known = correct if correct is not None else predicted
     assert known is not None
     shape = np.asarray(known).shape
@@ -115,14 +124,14 @@ def outside(
             "seed": np.full(k, UNKNOWN_SEED, np.int64),
             "included": included,
             "predicted": stored.astype(np.uint8 if reserved == 255 else np.uint16),
-            "p_label": _probabilities(path, "p_label", p_label, shape),
-            "p_max": _probabilities(path, "p_max", p_max, shape),
+            "p_label": _probabilities(path, "p_label", brought.p_label, shape),
+            "p_max": _probabilities(path, "p_max", brought.p_max, shape),
         }
     )
     return Outside(
         members,
         labels,
-        tuple(sources),
+        tuple(brought.sources),
         class_labels,
     )
 

@@ -27,7 +27,7 @@ from memreg.search import fill, optimize
 from memreg.search.space import Point, Space, load_space
 from memreg.search.storage import LOCAL, exclusively, open_storage, storage_url
 from memreg.search.targets import Targets
-from memreg.search.trials import Goal, Grow, Told, search, told
+from memreg.search.trials import Goal, Grow, Search, Told, search, told
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve
 from memreg.studies.study import Outcome, Study, Where, open_study
@@ -201,7 +201,8 @@ def run(request: Request, where: Where, progress: Progress) -> Outcome[Found]:
             progress.say(_line(trial, fill.progress(told(trials), targets) if targets else None))
 
         alone = partial(exclusively, storage)
-        search(trials, space, goal, train, request.members, request.trials, report, alone)
+        what = Search(trials, space, goal, request.members, request.trials)
+        search(what, train, report, alone)
         finished = told(trials)  # read once: other drivers may go on
         _adopt(kept, finished, targets)
         table = _cells(kept, finished, targets)

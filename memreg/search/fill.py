@@ -13,7 +13,7 @@ from scipy.special import logit
 from scipy.stats import norm
 
 from memreg.search.accuracy import Estimate, Scatter
-from memreg.search.propose import FEW, propose
+from memreg.search.propose import FEW, Tries, propose
 from memreg.search.space import Point, Space
 from memreg.search.targets import Targets
 from memreg.search.trials import Accuracies, Told, Verdict, report_new, running, told
@@ -76,7 +76,7 @@ class Fill:
         floor = _floor(finished)
         seen = [(t.point, t.estimate or floor) for t in finished]
         among = progress(finished, self.targets).open
-        return propose(self.space, self.sizes, seen, pending, self.targets, among, self.seed)
+        return propose(self.space, self.sizes, Tries(seen, pending), self.targets, among, self.seed)
 
     def judge(self, trial: Trial, accuracies: Accuracies) -> Verdict:
         e = Estimate.of(list(accuracies.values()))

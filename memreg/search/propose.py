@@ -6,6 +6,7 @@ the model knows little, that is spread thin; so the search goes from what is sur
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
@@ -25,17 +26,28 @@ NEAREST = 8
 Seen = tuple[Point, Estimate]
 
 
+@dataclass(frozen=True)
+class Tries:
+    """What has been tried, and what came of it."""
+
+    seen: Sequence[Seen]
+    pending: Sequence[Point]
+    """What is being tried."""
+
+
 def propose(
     space: Space,
     sizes: Mapping[str, int],
-    seen: Sequence[Seen],
-    pending: Sequence[Point],
+    tries: Tries,
     targets: Targets,
     among: Sequence[float],
     seed: int,
 ) -> Point:
-    """The next point. sizes: parameters of each model; pending: points that are being tried; among: the open
-    targets. Raises `ExhaustedError` when there is none that is new."""
+    """The next point. sizes: parameters of each model; among: the open targets.
+
+    Raises `ExhaustedError` when there is none that is new.
+    """
+    seen, pending = tries.seen, tries.pending
     tried = [point for point, _ in seen] + list(pending)
     if len(seen) < FIRST:
         return _new(space.points(CANDIDATES, seed), tried)[0]

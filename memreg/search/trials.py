@@ -78,32 +78,41 @@ class Goal(Protocol):
     def judge(self, trial: Trial, accuracies: Accuracies) -> Verdict: ...
 
 
+@dataclass(frozen=True)
+class Search:
+    """What is looked for, where, and for how long."""
+
+    study: optuna.Study
+    space: Space
+    goal: Goal
+    members: int
+    """Of a cell that is not stopped early; it gets 2, 4, 8, .. of them, and is judged after each step."""
+    trials: int
+    """At most, earlier drivers' included."""
+
+
 def search(
-    study: optuna.Study,
-    space: Space,
-    goal: Goal,
+    what: Search,
     train: Train,
-    members: int,
-    trials: int,
     report: Callable[[Told], None] = lambda told: None,
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
-    """One trial after another until the goal is reached, or `trials` are told, earlier drivers' included.
+    """One trial after another until the goal is reached, or there were enough of them.
 
-    members: of a cell that is not stopped early; it gets 2, 4, 8, .. of them, and is judged after each step.
     alone: keeps the other drivers of this study waiting.
     Raises `MemregError` when several trials in a row have failed.
     """
+    study, goal = what.study, what.goal
     while True:
         try:
             with alone():
-                if goal.reached() or len(told(study)) >= trials:
+                if goal.reached() or len(told(study)) >= what.trials:
                     return
                 try:
-                    trial, point = _ask(study, space, goal)
+                    trial, point = _ask(study, what.space, goal)
                 except ExhaustedError:
                     return
-            finished = _run(study, trial, point, goal, train, members)
+            finished = _run(study, trial, point, goal, train, what.members)
         except STOPPED:
             with suppress(Exception), alone():  # if that fails too, the next driver does it
                 _give_up_abandoned(study)

@@ -128,7 +128,7 @@ class _Calibration:
 def _calibrate(recipe: Recipe, dataset: Dataset, device: str, loader: str) -> tuple[float, float]:
     import torch
 
-    from memreg.training import augmentation_of, batch_order, fit, new_model, predict
+    from memreg.training import Steps, augmentation_of, batch_order, fit, new_model, predict
 
     generator = torch.Generator().manual_seed(0)
     model = new_model(recipe, dataset, torch.device(device))
@@ -136,7 +136,7 @@ def _calibrate(recipe: Recipe, dataset: Dataset, device: str, loader: str) -> tu
     def train(steps: int, batch: int) -> float:
         order = batch_order(torch.arange(dataset.n_train), steps, batch, generator)
         draws = augmentation_of(recipe, dataset, order.numel(), generator)
-        return _seconds(partial(fit, model, recipe, dataset, order, draws, {}, loader))
+        return _seconds(partial(fit, model, recipe, dataset, Steps(order, draws), {}, loader))
 
     batch, steps = recipe.batch_size, STEPS
     if batch > SMALL_BATCH and train(1, SMALL_BATCH) * batch / SMALL_BATCH > SLOW:

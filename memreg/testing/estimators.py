@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from memreg.exchange.incoming import From, bring_in, from_outside
-from memreg.exchange.outside import Outside, outside
+from memreg.exchange.outside import Brought, Outside, outside
 from memreg.registry import Registry, StoredCell
 from memreg.scoring.by_name import SCORED, scores_by
 from memreg.studies.progress import Silent
@@ -71,7 +71,7 @@ class EstimatorSuite:
 def _stored(directory: Path, name: str, included: np.ndarray, right: np.ndarray) -> StoredCell:
     p = np.where(right, 0.8, 0.1)
     labels = np.arange(N + TESTS) % 3
-    found: Outside = outside(directory / name, included, right, labels, None, p, p)
+    found: Outside = outside(directory / name, Brought(included, right, labels, p_label=p, p_max=p))
     uri = f"sqlite:///{directory}/mlflow.db"
     bring_in([from_outside(found, name, {"model": "simulated"})], From(name, "suite", ""), Silent(), uri)
     registry = Registry(uri)

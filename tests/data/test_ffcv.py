@@ -17,7 +17,7 @@ from memreg.data.sharing import mapped_file
 from memreg.errors import MemregError
 from memreg.recipe import Recipe
 from memreg.registry import Registry
-from memreg.training import batch_order, fit, new_model, train_member
+from memreg.training import Setting, Steps, batch_order, fit, new_model, train_member
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,7 +52,10 @@ def test_networks_are_those_of_the_memory_loader(dataset, strength):
     model = "vgg3-w8" if dataset.image_shape[1] == 8 else "vgg6-w16"
     recipe = Recipe(model=model, epochs=1, batch_size=64, learning_rate=0.1, augmentation=strength)
     included = np.arange(dataset.n_train) % 3 > 0
-    a, b = (train_member(recipe, dataset, included, 1, loader=loader) for loader in ("memory", "ffcv"))
+    a, b = (
+        train_member(recipe, dataset, included, 1, setting=Setting(loader=loader))
+        for loader in ("memory", "ffcv")
+    )
     assert (a.p_label == b.p_label).all()
     assert (a.predicted == b.predicted).all()
 
@@ -68,7 +71,7 @@ def test_weights_after_an_epoch_of_the_whole_set_are_those_of_the_memory_loader(
     for loader in ("memory", "ffcv"):
         torch.manual_seed(0)
         model = new_model(recipe, dataset, torch.device("cpu"))
-        fit(model, recipe, dataset, order, None, {}, loader)
+        fit(model, recipe, dataset, Steps(order, None), {}, loader)
         weights.append(model.state_dict())
     assert beton(dataset).parent == mapped_file(dataset.train_images).parent
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])

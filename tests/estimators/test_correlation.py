@@ -9,7 +9,7 @@ from scipy import stats
 
 from memreg.estimators.attenuation import disattenuated
 from memreg.estimators.bootstrap import covariance
-from memreg.estimators.correlation import pearson
+from memreg.estimators.correlation import Noise, pearson
 from memreg.estimators.identity import identity
 from memreg.estimators.measured import KEYS, Measured
 from memreg.estimators.over_cells import CORRELATED, correlations
@@ -67,7 +67,7 @@ def test_member_interval_covers_the_r_of_the_same_cells_trained_again(r, blocks,
     found = []
     for _ in range(TIMES):
         v, noise, b = observe(true, blocks_of(rng, 19, blocks, scale * np.sqrt(blocks / 4), shared))
-        found.append(pearson(*v, noise=noise, blocks=b))
+        found.append(pearson(*v, noise=Noise(noise, b)))
     again = np.tanh(np.mean(np.arctanh([f.r for f in found])))
     assert np.mean([f.member_low <= again <= f.member_high for f in found]) == COVERED
     truth = np.corrcoef(true)[0, 1]
@@ -81,7 +81,7 @@ def test_members_alike_across_cells_make_the_interval_wide_not_narrow():
     found = []
     for _ in range(TIMES):
         v, noise, b = observe(true, blocks_of(rng, 19, 4, 0.3, shared=0.5))
-        found.append(pearson(*v, noise=noise, blocks=b))
+        found.append(pearson(*v, noise=Noise(noise, b)))
     again = np.tanh(np.mean(np.arctanh([f.r for f in found])))
     assert np.mean([f.member_low <= again <= f.member_high for f in found]) > 0.93
 
@@ -139,7 +139,7 @@ def test_cells_without_a_value_are_left_out():
     assert pearson(x, y).r == pytest.approx(-1)
     assert pearson(x, y).n == 4
     assert np.isnan(pearson(np.ones(5), np.arange(5.0)).r)
-    one_block = pearson(x[:4], y[:4], noise=np.full((4, 2, 2), np.nan), blocks=np.ones(4, int))
+    one_block = pearson(x[:4], y[:4], noise=Noise(np.full((4, 2, 2), np.nan), np.ones(4, int)))
     assert np.isnan([one_block.member_low, one_block.corrected]).all()
 
 

@@ -48,7 +48,7 @@ def fuzzed(**strategies):
 
         name = check.__name__.removeprefix("check_")
         globals()[f"test_{name}"] = sized(FEW)
-        globals()[f"test_{name}_at_length"] = pytest.mark.slow(sized(MANY))
+        globals()[f"test_{name}_at_length"] = pytest.mark.at_length(sized(MANY))
         return check
 
     return make

@@ -8,7 +8,7 @@ import torch
 
 from memreg.data.stand_in import stand_in
 from memreg.grid import load_grid
-from memreg.training import train_member
+from memreg.training import Setting, train_member
 
 N, BATCH, STEPS = 20, 4, 5
 CELLS = {(c.dataset, c.recipe.model): c.recipe for c in load_grid("paper").cells}
@@ -35,6 +35,6 @@ def test_five_steps_of_every_model(name, model):
         known_digests=(None, None),
     )
     recipe = CELLS[name, model].model_copy(update={"epochs": STEPS * BATCH // N, "batch_size": BATCH})
-    p = train_member(recipe, few, np.ones(N, bool), 0, curve=True)
+    p = train_member(recipe, few, np.ones(N, bool), 0, setting=Setting(curve=True))
     assert np.isfinite(p.p_max).all()
     assert np.isfinite(list(p.curve["train_loss"].values())).all()

@@ -22,7 +22,7 @@ from memreg.search.fill import Fill, progress, sampler
 from memreg.search.space import load_space, parse_space
 from memreg.search.storage import open_storage, storage_url
 from memreg.search.targets import Targets
-from memreg.search.trials import search, told
+from memreg.search.trials import Search, search, told
 
 SPACE = parse_space(
     {
@@ -54,7 +54,7 @@ def new_study(storage=None):
 
 
 def fill(study, train=train, trials=60, targets=TARGETS, space=SPACE, alone=nullcontext):
-    search(study, space, Fill(study, space, SIZES, targets), train, 10, trials, alone=alone)
+    search(Search(study, space, Fill(study, space, SIZES, targets), 10, trials), train, alone=alone)
     return progress(told(study), targets)
 
 
@@ -63,7 +63,7 @@ def test_shipped_spaces_and_what_a_point_stands_for():
         assert "model" in load_space(name).choices
     space = load_space("small", noise=0.4)
     for point in space.points(20, 0):
-        plan = space.plan(point, "digits", 40)
+        plan = space.planned(point, "digits", 40)
         assert plan.recipe.model == point["model"]
         assert plan.recipe.batch_size == 128
         assert isinstance(plan.recipe.epochs, int)
@@ -221,7 +221,7 @@ t.fill(study, train, trials=int(sys.argv[3]), alone=alone)
 
 
 def driver(storage, seconds, trials):
-    path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
+    path = os.pathsep.join(map(str, (Path(__file__).parent, ROOT / "tests" / "helpers", ROOT)))
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, storage, str(seconds), str(trials)],
         env=os.environ | {"PYTHONPATH": path},
@@ -320,7 +320,7 @@ def test_a_recipe_whose_trial_ends_while_the_next_is_chosen_is_not_chosen_again(
 
 def test_the_best_recipe_and_worse_ones_pruned():
     study = optuna.create_study(direction="maximize", sampler=optimize.sampler(), pruner=optimize.pruner())
-    search(study, SPACE, optimize.Optimize(study), train, members=10, trials=40)
+    search(Search(study, SPACE, optimize.Optimize(study), 10, 40), train)
     assert study.best_params["epochs"] > 20
     assert study.best_params["model"] == "vgg3-w32"
     assert study.best_value == pytest.approx(study.best_trial.user_attrs["test_accuracy"])
