@@ -15,7 +15,8 @@ def first_error(error: ValidationError) -> str:
     """Pydantic's first complaint in one line."""
     first = error.errors()[0]
     if first["type"] == "union_tag_invalid":
-        return f"design: must be {first['ctx']['expected_tags']}, not '{first['ctx']['tag']}'"
+        known = first["ctx"]["expected_tags"].replace("'named'", "package.module:function")
+        return f"design: must be {known}, not '{first['ctx']['tag']}'"
     field = ".".join(str(part) for part in first["loc"]) or "value"
     message = first["msg"].removeprefix("Value error, ").replace("Input s", "s").partition(", unable")[0]
     return f"{field}: {message}, not {reprlib.repr(first['input'])}"

@@ -89,6 +89,15 @@ class Cell(BaseModel):
             ),
         )
 
+    def trains_like(self, other: "Cell") -> bool:
+        """Whether networks of both are trained alike, on the same data, by the same code."""
+        designs = [getattr(cell.design, "function", None) for cell in (self, other)]
+        alike = [
+            (cell.dataset_fingerprint, cell.recipe, [pair for pair in cell.code if pair[0] not in designs])
+            for cell in (self, other)
+        ]
+        return alike[0] == alike[1]
+
     def params(self) -> dict[str, Any]:
         """Every field, flat, by its MLflow param name; of a long list, its length and its digest."""
         imported = isinstance(self.design, Imported)

@@ -22,58 +22,59 @@ settings.register_profile("memreg", deadline=None, suppress_health_check=[Health
 settings.load_profile("memreg")
 
 
-SLOW_FIXTURES = set(
-    [
-        "done",
-        "planted",
-        "tool",
-        "source",
-        "here",
-        "postgres",
-        "mlflow_server",
-        "cifar10_dir",
-        "trained",
-        "nineteen",
-        "server",
-        "cluster",
-    ]
-)
+SLOW_FIXTURES = [
+    "done",
+    "planted",
+    "tool",
+    "source",
+    "here",
+    "postgres",
+    "mlflow_server",
+    "cifar10_dir",
+    "trained",
+    "nineteen",
+    "server",
+    "cluster",
+]
 """What takes seconds to make: a test that uses one is not of the fast subset."""
-SLOW_FILES = tuple(
-    [
-        "faults/",
-        "studies/",
-        "engines/",
-        "search/",
-        "show/",
-        "questions/",
-        "models/",
-        "scoring/",
-        "testing/",
-        "exchange/test_archive",
-        "exchange/test_exchange",
-        "registry/test_leases",
-        "registry/test_outages",
-        "registry/test_moved",
-        "registry/test_older",
-        "registry/test_requests",
-        "registry/test_shared_server",
-        "registry/test_labels_stored",
-        "registry/test_reading",
-        "test_bad_input",
-        "test_extend",
-        "test_interruption",
-        "test_security",
-        "test_training",
-        "data/test_ffcv",
-        "data/test_sharing",
-        "data/test_cache",
-        "estimators/test_correlation",
-        "estimators/test_shrunk",
-        "estimators/test_mixture",
-        "estimators/test_memorized_set",
-    ]
-)
+SLOW_FILES = [
+    "faults/",
+    "studies/",
+    "engines/",
+    "search/",
+    "show/",
+    "questions/",
+    "models/",
+    "scoring/",
+    "testing/",
+    "exchange/test_archive",
+    "exchange/test_exchange",
+    "data/test_ffcv",
+    "data/test_sharing",
+    "data/test_cache",
+    "registry/test_connection",
+    "registry/test_leases",
+    "registry/test_outages",
+    "registry/test_moved",
+    "registry/test_older",
+    "registry/test_requests",
+    "registry/test_shared_server",
+    "registry/test_labels_stored",
+    "registry/test_reading",
+    "test_bad_input",
+    "test_extend",
+    "test_interruption",
+    "test_precision",
+    "test_security",
+    "test_training",
+    "estimators/test_correlation",
+    "estimators/test_shrunk",
+    "estimators/test_mixture",
+    "estimators/test_memorized_set",
+    "estimators/test_scores",
+    "estimators/test_utility",
+    "estimators/test_leave_one_out",
+]
 """Files and folders whose tests are not of the fast subset."""
 
 
@@ -81,7 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(ROOT / "tests").as_posix()
         fixtures = set(getattr(item, "fixturenames", ()))
-        if fixtures & SLOW_FIXTURES or path.startswith(SLOW_FILES):
+        if fixtures.intersection(SLOW_FIXTURES) or path.startswith(tuple(SLOW_FILES)):
             item.add_marker(pytest.mark.slow)
 
 

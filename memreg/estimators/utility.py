@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import pearsonr
 from scipy.stats import t as student
-from statsmodels.stats.multitest import multipletests
 
 from memreg.estimators.arms import Arm
 from memreg.estimators.counts import Floats, Mask
@@ -180,11 +179,16 @@ def _differences(a: Right, b: Right, mask: Mask) -> tuple[Difference, Difference
 
 
 def holm(p: Sequence[float]) -> Floats:
-    """Holm's adjustment of several tests; NaN stays NaN and does not count."""
+    """Holm's adjustment of several tests (1979); NaN stays NaN and does not count.
+
+    The i-th smallest of m values becomes the largest of (m - j) p_j, j up to i counted from 0, or 1.
+    statsmodels' has the same values, and collects garbage at each call, which takes up to half a second.
+    """
     values = np.asarray(p, float)
-    known = ~np.isnan(values)
-    if known.any():
-        values[known] = multipletests(values[known], method="holm")[1]
+    order = np.argsort(values, kind="stable")[: np.count_nonzero(~np.isnan(values))]
+    steps = values[order] * np.arange(len(order), 0, -1)
+    values = values.copy()
+    values[order] = np.minimum(np.maximum.accumulate(steps), 1)
     return values
 
 

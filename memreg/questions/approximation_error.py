@@ -202,7 +202,7 @@ def _estimates(request: Request, without: StoredCell) -> tuple[list[StoredCell],
         name, _, estimator = text.strip().partition(":")
         stored = without.registry.cell(name)
         cell, what = stored.cell, without.cell
-        if (cell.dataset_fingerprint, cell.recipe) != (what.dataset_fingerprint, what.recipe):
+        if not cell.trains_like(what):
             raise MemregError(
                 f"{stored} differs from {without} in its data set or recipe: their scores cannot be compared"
             )

@@ -273,8 +273,7 @@ def _verified(request: Request, source: StoredCell) -> pd.DataFrame:
         return scores_by(request.estimator, source, known)
     name, _, estimator = request.estimator.partition(":")
     other = source.registry.cell(name)
-    cell, own = other.cell, source.cell
-    if (cell.dataset_fingerprint, cell.recipe) != (own.dataset_fingerprint, own.recipe):
+    if not other.cell.trains_like(source.cell):
         raise MemregError(f"estimator={request.estimator} is a cell of another data set or recipe")
     return other.scores(estimator or None)
 
