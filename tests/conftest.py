@@ -22,22 +22,22 @@ settings.register_profile("memreg", deadline=None, suppress_health_check=[Health
 settings.load_profile("memreg")
 
 
-SLOW_FIXTURES = [
-    "done",
-    "planted",
-    "tool",
-    "source",
-    "here",
-    "postgres",
-    "mlflow_server",
+SLOW_FIXTURES = {
     "cifar10_dir",
-    "trained",
-    "nineteen",
-    "server",
     "cluster",
-]
+    "done",
+    "here",
+    "mlflow_server",
+    "nineteen",
+    "planted",
+    "postgres",
+    "server",
+    "source",
+    "tool",
+    "trained",
+}
 """What takes seconds to make: a test that uses one is not of the fast subset."""
-SLOW_FILES = [
+SLOW_FILES = (
     "faults/",
     "studies/",
     "engines/",
@@ -74,7 +74,7 @@ SLOW_FILES = [
     "estimators/test_scores",
     "estimators/test_utility",
     "estimators/test_leave_one_out",
-]
+)
 """Files and folders whose tests are not of the fast subset."""
 
 
@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(ROOT / "tests").as_posix()
         fixtures = set(getattr(item, "fixturenames", ()))
-        if fixtures.intersection(SLOW_FIXTURES) or path.startswith(tuple(SLOW_FILES)):
+        if fixtures & SLOW_FIXTURES or path.startswith(SLOW_FILES):
             item.add_marker(pytest.mark.slow)
 
 
