@@ -5,6 +5,7 @@ registry = memreg.Registry("sqlite:///mlflow.db")
 registry.cells(study="digits")      # pandas frame, one row per cell
 registry.scores(cell)               # pandas frame, one row per training example
 registry.predictions(cell)          # numpy arrays, one row per member
+registry.cell(cell)                 # all of it as an object, found once
 """
 
 from typing import TYPE_CHECKING, Any

@@ -18,7 +18,7 @@ _unraisable = sys.unraisablehook
 
 
 def listen() -> None:
-    """From now on the first of either signal is a KeyboardInterrupt; what is then put in order is not
+    """Let the first of either signal be a KeyboardInterrupt from now on; what is then put in order is not
     interrupted again."""
     global _asked
     _asked = False

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def machine() -> str:
-    """Where process ids mean the same: this host, and this namespace of them."""
+    """Name the place in which process ids mean the same: this host, and this namespace of them."""
     try:
         namespace = Path("/proc/self/ns/pid").readlink()
     except OSError:

@@ -23,7 +23,7 @@ class Training(Asked):
     """Where data sets are; by default MEMREG_DATA_DIR, else ./data."""
 
     def where(self, resources: Resources) -> Where:
-        """With the engine made ready. Raises `MemregError` where it cannot give what is asked for."""
+        """Make the engine ready. Raises `MemregError` where it cannot give what is asked for."""
         return Where(engine(self.engine, resources), self.data_dir, wait=self.wait)
 
 
@@ -36,7 +36,7 @@ def show_study(outcome: Outcome[Answer | None], study: str) -> None:
 
 
 def show_link(experiment_id: str, study: str) -> None:
-    """Where to see a study's cells in MLflow's UI."""
+    """Say where to see a study's cells in MLflow's UI."""
     terminal.say(terminal.ui_hint(get_tracking_uri(), experiment_id, study))
 
 

@@ -9,7 +9,7 @@ from memreg.named import called, is_code
 
 
 def names(folder: str) -> list[str]:
-    """Of the files that come with memreg in this folder of the package."""
+    """List the files that come with memreg in this folder of the package."""
     files = (resources.files("memreg") / folder).iterdir()
     return sorted(Path(f.name).stem for f in files if f.name.endswith(".yaml"))
 

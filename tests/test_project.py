@@ -96,6 +96,12 @@ def test_a_mistyped_parameter_is_refused_with_the_nearest(monkeypatch, capsys, n
     assert f"did you mean {right}?" in line
 
 
+def test_every_estimator_is_in_the_packages_list():
+    folder = ROOT / "memreg" / "estimators"
+    listed = set(re.findall(r"`(\w+)`", (folder / "__init__.py").read_text()))
+    assert listed == {path.stem for path in folder.glob("[a-z]*.py")}
+
+
 def test_no_function_takes_more_than_six_parameters():
     """But for click's commands, whose options are theirs."""
     crowded = []

@@ -44,7 +44,7 @@ def beton(dataset: Dataset) -> Path:
 
 
 def _write(path: Path, dataset: Dataset) -> None:
-    """As FFCV's writer does, but in this process: that one waits for ever for a worker that failed."""
+    """Write as FFCV's writer does, but in this process: that one waits for ever for a worker that failed."""
     images = dataset.train_images
     size = int(np.prod(images.shape[1:]))
     page = max(PAGE, 2 ** (size - 1).bit_length())

@@ -1,4 +1,4 @@
-"""From a data set's name to its arrays."""
+"""Data sets are loaded by name."""
 
 import os
 import re

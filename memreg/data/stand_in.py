@@ -1,4 +1,4 @@
-"""In place of a named data set: its shape, to time training on."""
+"""A stand-in has a named data set's shape, so that training can be timed without the data."""
 
 import numpy as np
 from numpy.typing import NDArray

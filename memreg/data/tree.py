@@ -59,7 +59,7 @@ class Tree:
             self._visit(kind, path)
 
     def other(self, part: str, kind: str) -> str:
-        """In words, the class that has this one's directory; "" where it has its own."""
+        """Name the class that has this one's directory; "" where it has its own."""
         status = os.stat(f"{self.root}/{part}/{kind}")  # noqa: PTH116
         owner = self._owner.get((status.st_dev, status.st_ino))
         if owner in (None, (part, kind)):

@@ -24,7 +24,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Engine:
-    """Where members come from."""
+    """What members come from."""
 
     run: Callable[[Iterable[Job], Mapping[str, Dataset]], Iterator[tuple[Job, Prediction]]]
     """Runs jobs on data sets by fingerprint; yields each with its prediction, in the order they finish."""

@@ -158,7 +158,7 @@ def _places(resources: Resources) -> int:
 
 
 def _plain(dataset: Dataset) -> Dataset:
-    """With arrays that Ray does not copy on a node: of memory-mapped ones it would pickle the contents."""
+    """Make arrays plain, so that a node's workers share them; Ray pickles the contents of memory maps."""
     values = {f.name: getattr(dataset, f.name) for f in fields(dataset)}
     plain: dict[str, Any] = {key: np.asarray(v) for key, v in values.items() if isinstance(v, np.ndarray)}
     return replace(dataset, **plain)

@@ -22,7 +22,7 @@ def begin() -> None:
 
 
 def ready() -> None:
-    """Wait until it forks. A driver interrupted meanwhile leaves it nothing to fork that could fail."""
+    """Wait until the server forks. If the driver is interrupted meanwhile, nothing was forked yet."""
     with without_main():
         process = context.Process(target=abs, args=(0,))
         process.start()

@@ -1,21 +1,24 @@
-"""Pure functions of arrays. One file per question:
+"""Pure functions of arrays. Each file has one idea:
 
-`counts`        sums over members that everything below is made of
-`scores`        memorization of each example (Equation 1) with its interval; memorized fraction
-`leave_one_out` Equation 1 to the letter (section 3.2), and when to stop training for it
-`coinfluence`   which examples learn from each other; `peers`: scores conditioned on them
-`extrapolation` scores at several r, carried to n-1
-`gaussian`      scores from the label's log odds; `shrunk`: from few members, by empirical Bayes, made of
-                `beta_binomial` and `spline`
-`approximation` the error of an estimate against leave-one-out (section 4.2); `outliers`: SPP
-`memorized_set` examples above a threshold with a controlled share of false ones
-`influence`     of training on test examples (section 2.2); `products`: its exact integer products
-`hypergeometric` what chance gives when members are shuffled
+`counts`        members that include an example and get it right, summed; everything below is made of these sums
+`scores`        the memorization score of each example (Equation 1), its interval, and when it reaches a threshold
+`mixture`       the memorized fraction: the share of examples whose true score reaches a threshold
 `summary`       a cell's aggregates
+`memorized_set` examples above a threshold, with a controlled share of false ones
+`leave_one_out` Equation 1 to the letter (section 3.2), and when to stop training for it
+`coinfluence`   which examples learn from each other; `peers` conditions scores on them
+`extrapolation` scores at several r, carried to n-1
+`gaussian`      scores from the label's log odds
+`shrunk`        scores from few members, by empirical Bayes; it is made of `beta_binomial` and `spline`
+`approximation` the error of an estimate against leave-one-out (section 4.2); `outliers` has SPP
+`influence`     of training on test examples (section 2.2); `products` has its exact integer products, and
+                `hypergeometric` what chance gives when members are shuffled
+`arms`          which examples a marginal utility experiment leaves out (section 3.3)
+`utility`       how much test accuracy changes without them; `duplicates` finds near duplicates of images
+`measured`      everything about cells that correlations are made of
+`over_cells`    how memorization and test accuracy go together over cells (section 5), by way of
+                `correlation`, Pearson's r with its intervals, `residuals`, what is left within groups of cells,
+                `regression`, the line and its band, `attenuation`, r without the noise of finite members,
+                `identity`, how much of r is arithmetic, and `trajectories`, how each example's score moves
 `bootstrap`     resampling of members: intervals for what is aggregated over examples
-`correlation`   Pearson's r over cells with its intervals (section 5)
-`residuals`     what is left within groups of cells
-`attenuation`   r without the noise of finite members
-`identity`      how much of r is arithmetic
-`trajectories`  how each example's score moves along the axis of test accuracy
 """

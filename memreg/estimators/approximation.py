@@ -90,7 +90,7 @@ def share_interval(true: Mask, group: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _variance(values: Floats, group: NDArray[np.int64]) -> float:
-    """Of a mean of values that depend on each other within groups."""
+    """Give the variance of a mean of values that depend on each other within groups."""
     _, number = np.unique(group, return_inverse=True)
     sums = np.bincount(number, values - np.mean(values))
     return float((sums**2).sum() * len(sums) / (len(sums) - 1) / len(values) ** 2)

@@ -67,7 +67,7 @@ def arms(
 
 
 def thinned(scored: Mask, labels: NDArray[np.int64], groups: Sequence[Sequence[int]]) -> Pools:
-    """As many as are scored, of the same classes, so that every sub-population keeps an example.
+    """Choose as many as are scored, of the same classes, so that every sub-population keeps an example.
 
     Of a group that is scored whole, a random example stays; a scored example that is a sub-population by
     itself stays; random examples that are not scored go in their place. Empty if there are too few of them.

@@ -1,4 +1,4 @@
-"""What finite members do to a correlation: it varies when they are trained again, and is not the cells' own.
+"""A correlation over cells of finitely many members varies when they are trained again, and is biased.
 
 Observed moments are those of the cells plus the mean noise (Spearman 1904, for noise that is correlated
 between the axes: a lucky member is lucky on both). A counted fraction moreover has a bias at few members,
@@ -68,7 +68,7 @@ def _total(noise: Floats, groups: NDArray[np.int64]) -> Floats:
 
 
 def _r(moments: Floats) -> float:
-    """Of the first two variables, given the third where there is one."""
+    """Correlate the first two variables, given the third where there is one."""
     if len(moments) == 3:
         moments = moments[:2, :2] - np.outer(moments[:2, 2], moments[2, :2]) / moments[2, 2]
     if not (moments[0, 0] > 0 and moments[1, 1] > 0):

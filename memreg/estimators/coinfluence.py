@@ -95,7 +95,7 @@ def detectable(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> Floa
 
 
 def _exact_strength(included: Mask, correct: Mask, i: Numbers, j: Numbers) -> Floats:
-    """As `find_peers` has it, from exact p-values; i, j, result: [pairs]."""
+    """Compute the evidence of `find_peers` from exact p-values; i, j, result: [pairs]."""
     there, back = _exact_evidence(included, correct, i, j), _exact_evidence(included, correct, j, i)
     strength: Floats = np.maximum(there, (there + back) / np.sqrt(2))
     return strength
@@ -112,7 +112,7 @@ def _exact_evidence(included: Mask, correct: Mask, i: Numbers, j: Numbers) -> Fl
 
 
 def _threshold(n: int) -> float:
-    """Of the evidence, in a class of n examples; there are two ways to exceed it."""
+    """Give the threshold of the evidence in a class of n examples; there are two ways to exceed it."""
     return float(norm.isf(FALSE_PEERS / 2 / n))
 
 

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Counts:
-    """For each of n training examples, members that included it and got it right. All shapes [..., n]."""
+    """Members that included each of n training examples, and got it right. All shapes are [..., n]."""
 
     included: Numbers
     included_correct: Numbers

@@ -44,7 +44,7 @@ class Measured:
 
 
 def measure(cells: Iterable[tuple[Mapping[str, Any], Tally]]) -> Measured:
-    """From what identifies each cell (the first columns of `Measured.cells`) and its tally by blocks."""
+    """Measure cells; each is what identifies it (the first columns of `cells`) and its tally by blocks."""
     rows, noise, blocks, scores = [], [], [], []
     for identity, sums in cells:
         metrics = summarise(sums)

@@ -88,7 +88,7 @@ def correlations(measured: Measured, statistic: str) -> Correlation:
 
 
 def threshold_of(statistic: str) -> float:
-    """Of a share of examples; 1 for a statistic that is none."""
+    """Give the threshold of a share of examples; 1 for a statistic that is none."""
     return float(statistic.partition("/")[2] or 1)
 
 

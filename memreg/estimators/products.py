@@ -27,7 +27,7 @@ def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def _strided(matrix: torch.Tensor) -> torch.Tensor:
-    """With the customary strides: a single row may come with others, which `_int_mm` believes."""
+    """Give a matrix its customary strides: a single row may have others, which `_int_mm` believes."""
     return matrix.as_strided(matrix.shape, (matrix.shape[1], 1))
 
 

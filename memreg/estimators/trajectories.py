@@ -157,7 +157,7 @@ def between_over_noise(accuracy: Floats, whole: Floats, one: Floats, other: Floa
 
 
 def _places(accuracy: Floats) -> Floats:
-    """Of cells, by the rank of their accuracy: from -1/2 to 1/2."""
+    """Place cells by the rank of their accuracy, from -1/2 to 1/2."""
     rank = rankdata(accuracy)
     x: Floats = (rank - rank.mean()) / np.ptp(rank)
     return x

@@ -55,7 +55,7 @@ class Difference:
 
 
 def difference(a: Floats, b: Floats) -> Difference:
-    """By Student's t over pairs where pairing helps, else by Welch's; NaN for fewer than two members."""
+    """Compare by Student's t over pairs where pairing helps, else by Welch's. NaN for fewer than two."""
     k = min(len(a), len(b))
     mean = float(np.mean(a) - np.mean(b))
     if k < 2:
@@ -72,7 +72,7 @@ def difference(a: Floats, b: Floats) -> Difference:
 
 
 def over_images(a: Floats, b: Floats) -> Difference:
-    """By Student's t over test images, the members as they are; NaN for fewer than two.
+    """Compare by Student's t over test images, with the members as they are; NaN for fewer than two.
 
     a, b: [images], the share of each arm's members that get each image right.
     """
@@ -172,7 +172,7 @@ def _from_random(
 
 
 def _differences(a: Right, b: Right, mask: Mask) -> tuple[Difference, Difference]:
-    """In points, over the members that both arms have, and over test images."""
+    """Compare in points, over the members that both arms have, and over test images."""
     _, i, j = np.intersect1d(a.member, b.member, return_indices=True)
     x, y = a.images[i][:, mask], b.images[j][:, mask]
     return difference(100 * x.mean(1), 100 * y.mean(1)), over_images(100 * x.mean(0), 100 * y.mean(0))

@@ -61,7 +61,7 @@ def rows(path: Path, known: Collection[str]) -> pd.DataFrame:
 
 
 def natural(names: Iterable[str]) -> list[str]:
-    """In order, numbers in names by their values: 2 before 10."""
+    """Sort names, with numbers in them by their values: 2 comes before 10."""
     return sorted(names, key=lambda name: [(int(p), "") if p.isdecimal() else (-1, p) for p in _parts(name)])
 
 

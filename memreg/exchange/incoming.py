@@ -115,7 +115,7 @@ def bring_in(
 def _given(
     incoming: Sequence[Incoming], jobs: Iterable[Job], _: Mapping[str, Dataset]
 ) -> Iterator[tuple[Job, Prediction]]:
-    """As an engine: members that are there already, in place of trained ones."""
+    """Give members that are there already, as an engine gives trained ones."""
     wanted = {(job.cell.hash, job.member): job for job in jobs}
     for item in incoming:
         seconds, first = item.series.get(SECONDS, {}), min(item.wanted)

@@ -57,7 +57,7 @@ def _zarr(cell: StoredCell, path: Path) -> None:
 
 
 def _arrays(members: Members, known: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """As `layouts.feldman_zhang` calls them, and `member` [k]."""
+    """Name the arrays as `layouts.feldman_zhang` does, and add `member` [k]."""
     correct, n = members.correct(known), members.n_train
     return {
         "member": members.member,
@@ -104,7 +104,7 @@ def _tables(cell: StoredCell) -> Iterator[pa.Table]:
 
 
 def _classes(predicted: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.int32]:
-    """With what is no class below 0."""
+    """Put what is no class below 0."""
     top = np.iinfo(predicted.dtype).max
     classes = predicted.astype(np.int32)
     classes[predicted == top] = DIVERGED

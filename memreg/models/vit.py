@@ -64,7 +64,7 @@ def vit(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module
 
 
 def _patch_size(name: str, height: int, width: int) -> int:
-    """In pixels, for at least 2 patches a side."""
+    """Choose the side of a patch in pixels, so that there are at least 2 patches a side."""
     most = LAYOUTS[name].patches
     for size in range(1, min(height, width) // 2 + 1):
         if height % size == 0 and width % size == 0 and max(height, width) <= most * size:

@@ -227,7 +227,7 @@ def affected(cell: StoredCell, scored: Mapping[float, Mask]) -> Affected:
 
 
 def _right(cell: StoredCell, members: int) -> Right:
-    """Of the first members that did not diverge."""
+    """Read what the first members that did not diverge get right."""
     index, right = [], []
     for shard in cell.shards(*COUNTED):
         first = shard[shard.member < members].kept()

@@ -302,7 +302,7 @@ def recipe(trial: Told) -> str:
 
 
 def _cells(kept: Study, finished: Sequence[Told], targets: Targets | None) -> pd.DataFrame:
-    """As `Found.table`."""
+    """Give the rows of `Found.table`."""
     if targets:
         chosen = list(fill.progress(finished, targets).filled.values())
     else:

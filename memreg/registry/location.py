@@ -1,4 +1,4 @@
-"""Where a run's artifacts lie now: where the run says, else beside the tracking database.
+"""A run's artifacts lie where the run says, or else beside the tracking database.
 
 A project directory that is renamed, copied or restored from a backup takes its database and its artifacts
 along, and its runs still name the place where they were made. MLflow itself looks only there.

@@ -124,7 +124,7 @@ class Registry:
         return list(newest.values())
 
     def scores(self, cell: str, estimator: str | None = None) -> pd.DataFrame:
-        """As `StoredCell.scores`."""
+        """Read a cell's scores; see `StoredCell.scores`."""
         return self.cell(cell).scores(estimator)
 
     def predictions(self, cell: str) -> Members:

@@ -27,7 +27,7 @@ SECTION = "memreg"
 
 
 def ui_address(tracking_uri: str) -> str:
-    """Where the UI of a tracking store is: at its server, else where `mlflow ui` puts it."""
+    """Give the address of a tracking store's UI: its server's, or else the one that `mlflow ui` takes."""
     served = tracking_uri.startswith("http")
     return masked(tracking_uri).rstrip("/") if served else "http://127.0.0.1:5000"
 

@@ -17,7 +17,7 @@ EDGE = 1e-3
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of a cell's test accuracy, from its members."""
+    """An estimate of a cell's test accuracy, from its members."""
 
     accuracy: float
     """Mean over members, as the cell's metric `test_accuracy`."""
@@ -37,7 +37,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Of members of one cell, in logits: what other cells say of it."""
+    """How members of one cell vary, in logits, as far as other cells tell."""
 
     variance: float
 

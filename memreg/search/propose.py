@@ -89,7 +89,7 @@ def _closest(seen: Sequence[Seen], logits: Floats, bands: Floats) -> list[Point]
 
 
 def _variations(space: Space, points: Sequence[Point], rng: np.random.Generator) -> list[Point]:
-    """Of each point: its ranges moved a little, a choice now and then changed."""
+    """Vary each point: move its ranges a little, and change a choice now and then."""
     result = []
     for point in points:
         for _ in range(AROUND):

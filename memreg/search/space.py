@@ -71,7 +71,7 @@ class Space:
         return self.point(np.full(len(self.choices) + len(self.ranges), 0.5))
 
     def only(self, models: list[str]) -> "Space":
-        """With fewer models."""
+        """Give the same space with fewer models."""
         return replace(self, choices={**self.choices, "model": tuple(models)})
 
     @property
@@ -85,14 +85,14 @@ class Space:
         return plan_cell({**_flat(self.fixed, point), "dataset": name, "members": members}, "search")
 
     def readable(self, point: Point) -> Point:
-        """With three digits of every number from a range."""
+        """Give the point with three digits of every number from a range."""
         return {
             key: self.ranges[key].at(self.ranges[key].place(value)) if key in self.ranges else value
             for key, value in point.items()
         }
 
     def description(self) -> dict[str, Any]:
-        """As JSON can hold it: equal for equal spaces."""
+        """Describe the space so that JSON can hold it. Equal spaces have equal descriptions."""
         return {
             **self.fixed,
             **{name: list(values) for name, values in self.choices.items()},

@@ -1,4 +1,4 @@
-"""Where Optuna keeps a study: beside the tracking database.
+"""Optuna keeps a study beside the tracking database.
 
 Not in it: Optuna and MLflow both call a table `alembic_version`.
 """
@@ -21,7 +21,7 @@ LOCAL = "sqlite:///optuna.db"
 
 
 def storage_url(tracking_uri: str | None = None) -> str:
-    """Of the storage that goes with a tracking URI.
+    """Give the URL of the storage that goes with a tracking URI.
 
     `FILE.db` has it in `FILE.optuna.db`, a PostgreSQL database in its schema `optuna`; a server's clients
     and all others have it in `optuna.db` in the working directory.
@@ -60,7 +60,7 @@ def exclusively(storage: RDBStorage) -> Iterator[None]:
 
 
 def _engine(url: str) -> sa.Engine:
-    """For its own connections: what holds a lock must not be handed to anyone else."""
+    """Make an engine with connections of its own: one that holds a lock must not be handed to anyone else."""
     return sa.create_engine(url, poolclass=sa.NullPool)
 
 

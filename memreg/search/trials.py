@@ -58,7 +58,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Verdict:
-    """On a trial, from its members so far."""
+    """What a trial's members so far say of it."""
 
     value: float
     """Optuna's."""
@@ -218,8 +218,11 @@ def _give_up_abandoned(study: optuna.Study) -> None:
 
 
 def _abandoned(t: FrozenTrial) -> bool:
-    """Whether its driver, on this machine, is no more, or is this one, which has no other trial when it asks.
-    Asked while no other driver can be asking."""
+    """Whether the trial was given up: its driver ran on this machine and has ended, or is this driver, which
+    asks for a trial only when it has none.
+
+    No other driver may ask meanwhile.
+    """
     where, _, pid = t.user_attrs.get(DRIVER, "").rpartition(":")
     if where != machine():
         return not where

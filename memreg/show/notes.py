@@ -10,7 +10,7 @@ from memreg.grid import Grid
 
 
 def study(name: str, grid: Grid, conclusion: str | None = None) -> str:
-    """Of a study's run; conclusion: what its correlation says, once it is known."""
+    """Describe a study's run; conclusion: what its correlation says, once it is known."""
     cells = f"{len(grid.cells)} cells of grid `{grid.name}`.\n\n" if grid.cells else ""
     text = f"## Study {name}\n\n{grid.description.strip()}\n\n{cells}"
     if conclusion is None:
@@ -19,7 +19,7 @@ def study(name: str, grid: Grid, conclusion: str | None = None) -> str:
 
 
 def cell(cell: Cell, parameters: int | None, metrics: Mapping[str, float]) -> str:
-    """Of a cell's run; parameters: of its model, where known."""
+    """Describe a cell's run; parameters: of its model, where known."""
     recipe = cell.recipe
     test = metrics["test_accuracy"]
     tested = "A" if isnan(test) else f"Test accuracy {test:.2%}; a"

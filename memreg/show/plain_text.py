@@ -25,13 +25,13 @@ PLAIN = {
 
 
 def plain(text: str) -> str:
-    """In ASCII: what has a plain writing by that, letters without their accents, all else as "?"."""
+    """Write a text in ASCII: as plain text where there is one, letters without accents, all else as "?"."""
     replaced = "".join(PLAIN.get(c, c) for c in text)
     return unicodedata.normalize("NFKD", replaced).encode("ascii", "ignore").decode() or "?"
 
 
 def adapt() -> None:
-    """From now on standard output and error write what their encoding has, and `plain` for the rest."""
+    """Let standard output and error write what their encoding has, and `plain` for the rest."""
     codecs.register_error(NAME, _replace)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

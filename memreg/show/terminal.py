@@ -141,7 +141,7 @@ class TrialReporter(Reporter):
     """Progress of a search: a line per trial."""
 
     def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
-        """As `Reporter.start`, of one trial's cell, each time it gets more members."""
+        """Begin anew with one trial's cell, each time it gets more members."""
         if not self._members:
             self._grid = self._progress.add_task("members", total=None)
             self._cell = self._progress.add_task("cell", total=None)

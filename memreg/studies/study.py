@@ -157,7 +157,7 @@ class Study:
         self._find(cell).wanted.update(members)
 
     def writer(self, cell: Cell) -> CellWriter:
-        """Of the run of one of the study's cells."""
+        """Give the writer of one of the study's cells."""
         return self._find(cell).writer
 
     def accuracies(self, cell: Cell) -> dict[int, float]:
@@ -172,7 +172,7 @@ class Study:
         return result
 
     def dataset(self, cell: Cell) -> Dataset:
-        """Of a cell in the registry, for its images."""
+        """Open the data set of a cell in the registry, for its images."""
         for c in self._cells:
             if c.item.dataset and c.item.dataset.fingerprint == cell.dataset_fingerprint:
                 return c.item.dataset

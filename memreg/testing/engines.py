@@ -19,7 +19,7 @@ class EngineSuite:
     name: str
 
     def engine(self, workers: int) -> Engine:
-        """With so many processes."""
+        """Make the engine with so many processes."""
         return engine(self.name, Resources(workers=workers))
 
     def dataset(self) -> Dataset:
@@ -27,7 +27,7 @@ class EngineSuite:
         return load(SET)
 
     def jobs(self, members: int) -> list[Job]:
-        """Of one cell."""
+        """List jobs of one cell."""
         dataset = self.dataset()
         recipe = Recipe(model="vgg3-w4", epochs=1, batch_size=32, learning_rate=0.1)
         design, fingerprint = Subsets(r=0.7), dataset.fingerprint

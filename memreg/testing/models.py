@@ -25,7 +25,7 @@ class ModelSuite:
             return in_format(models.build(self.name, self.image_shape, self.classes), form)
 
     def images(self, n: int = 4) -> Tensor:
-        """As a training step gives them."""
+        """Draw images as a training step gives them."""
         images = torch.randn(n, *self.image_shape, generator=torch.Generator().manual_seed(1))
         return images.to(memory_format=torch.channels_last)
 

@@ -18,7 +18,7 @@ FEWEST = 3  # cells of a line
 def correlation(
     points: pd.DataFrame, statistic: str, pooled: Pearson, within: Pearson | None = None
 ) -> Figure:
-    """With the regression line over all cells and its 95 % band, and a dashed line for each data set.
+    """Draw the cells, the regression line over all with its 95 % band, and a dashed line for each data set.
 
     points: a row per cell with `dataset`, `family`, `test_accuracy` and `<statistic>`, both with
     `_low` and `_high`. within: r within data sets, where there are several, which then comes first.

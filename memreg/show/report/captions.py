@@ -24,5 +24,5 @@ CAPTIONS = {
 
 
 def caption(name: str) -> str:
-    """Of a figure by the name of its file, without the suffix."""
+    """Give the caption of a figure by the name of its file, without the suffix."""
     return CAPTIONS.get(name, name.replace("_", " "))

@@ -120,7 +120,7 @@ def data_uri(png: bytes) -> str:
 
 
 def _scores(cell: StoredCell) -> pd.DataFrame | None:
-    """Of the examples that have one, leave-one-out's where the cell is of that kind; None without any."""
+    """Read the scores of the examples that have one, leave-one-out's where the cell is of that kind."""
     for estimator in (None, "leave_one_out"):
         try:
             found = cell.scores(estimator).dropna(subset="score")

@@ -1,4 +1,4 @@
-"""From a study in the registry to its page."""
+"""A study in the registry becomes a page."""
 
 from collections.abc import Callable
 from textwrap import shorten
