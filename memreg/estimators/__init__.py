@@ -1,7 +1,7 @@
 """Pure functions of arrays. Each file has one idea:
 
-`counts`        members that include an example and get it right, summed; everything below is made of these sums
-`scores`        the memorization score of each example (Equation 1), its interval, and when it reaches a threshold
+`counts`        sums of members that include an example and get it right: all below is made of them
+`scores`        the score of each example (Equation 1), its interval, and when it reaches a threshold
 `mixture`       the memorized fraction: the share of examples whose true score reaches a threshold
 `summary`       a cell's aggregates
 `memorized_set` examples above a threshold, with a controlled share of false ones
@@ -17,7 +17,7 @@
 `utility`       how much test accuracy changes without them; `duplicates` finds near duplicates of images
 `measured`      everything about cells that correlations are made of
 `over_cells`    how memorization and test accuracy go together over cells (section 5), by way of
-                `correlation`, Pearson's r with its intervals, `residuals`, what is left within groups of cells,
+                `correlation`, Pearson's r with its intervals, `residuals`, what is left within groups,
                 `regression`, the line and its band, `attenuation`, r without the noise of finite members,
                 `identity`, how much of r is arithmetic, and `trajectories`, how each example's score moves
 `bootstrap`     resampling of members: intervals for what is aggregated over examples
