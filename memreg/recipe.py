@@ -1,5 +1,6 @@
 """How one network is trained."""
 
+from contextlib import suppress
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -37,6 +38,14 @@ class Recipe(Asked):
     """float32 or bf16, which is autocast: weights stay in float32."""
     optimizer: str | None = None
     """package.module:function; by default SGD. It has its own learning rate, momentum and weight decay."""
+
+    @field_validator("augmentation", mode="before")
+    @classmethod
+    def _reads_numbers(cls, value: Any) -> Any:
+        """A number may come as text, as in MLflow's params; else the type would take it for a name."""
+        with suppress(TypeError, ValueError):
+            return float(value)
+        return value
 
     @field_validator("augmentation")
     @classmethod
