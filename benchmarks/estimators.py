@@ -80,7 +80,7 @@ def part(directory: str, name: str, members: int, n_train: int) -> dict[str, flo
 def write(directory: Path, members: int, n_train: int) -> dict[str, float]:
     """Shards of plausible members: sure of most examples, 9 of 10 right, every subset of r = 0.7."""
     from memreg.design import Subsets
-    from memreg.members import Prediction
+    from memreg.members import Members, Prediction
     from memreg.registry.shards import write_shard
 
     rng, design, n = np.random.default_rng(0), Subsets(), n_train + N_TEST
@@ -94,29 +94,29 @@ def write(directory: Path, members: int, n_train: int) -> dict[str, float]:
             predicted = np.where(wrong, (labels + 1) % CLASSES, labels).astype(np.uint8)
             p_label = np.where(wrong, 1 - p, p).astype(np.float16)
             rows.append(Prediction(m, m, design.included(m, n_train), predicted, p_label, p, 0.0))
-        write_shard(directory / f"{first:06d}.arrow", rows, "cell", "data")
+        write_shard(directory / f"{first:06d}.arrow", Members.of(rows), "cell", "data")
     return {}
 
 
 def scores(directory: Path, members: int, n_train: int) -> dict[str, float]:
     """Seconds of reading alone and of reading and scoring: the better of three each."""
-    from memreg.scoring.tallies import COLUMNS, tally_shards
-
-    from memreg.questions.memorization import score_table
+    from memreg.estimators.scores import score_table
+    from memreg.members import tallied
     from memreg.registry.shards import read_shard
+    from memreg.registry.stored_cell import COUNTED
 
     labels = np.load(directory / "labels.npy").astype(np.int64)
 
     def shards():
         for path in sorted(directory.glob("*.arrow")):
-            yield read_shard(path, "cell", "data", COLUMNS)
+            yield read_shard(path, "cell", "data", COUNTED)
 
     def read():
         for _ in shards():
             pass
 
     def whole():
-        table = score_table(tally_shards(shards(), labels).total, labels[:n_train])
+        table = score_table(tallied(shards(), labels).total, labels)
         assert len(table) == n_train
         assert table["score"].notna().all()
 

@@ -14,7 +14,6 @@ import json
 import time
 
 import numpy as np
-from memreg.scoring.tallies import COLUMNS, tally_shards
 
 from memreg import Registry
 from memreg.estimators import mixture
@@ -113,11 +112,8 @@ def stored(uri: str, study: str, members: int) -> dict[str, float]:
     registry = Registry(uri)
     cells = registry.cells(study=study)
     tallies: list[Tally] = []
-    for cell in cells["cell"]:
-        shards = registry.shards(cell, COLUMNS)
-        tallies.append(
-            tally_shards(shards, registry.cell(cell).labels, registry.cell(cell).cell.design.block)
-        )
+    for cell in registry.cells_by_run(cells["run_id"]):
+        tallies.append(cell.tally(blocks=True))
     whole = [summarise(sums) for sums in tallies]
     keys = [fraction_key(t) for t in AT]
     names = (

@@ -36,7 +36,6 @@ from memreg.estimators.gaussian import Confidence, confidence, normal_scores
 from memreg.estimators.scores import scores
 from memreg.estimators.shrunk import posterior_scores
 from memreg.estimators.spline import spline
-from memreg.members import diverged
 
 KS = (20, 50, 100)
 ESTIMATORS = ("counted", "gaussian", "beta-binomial", "shrunk")
@@ -66,7 +65,7 @@ def read(tracking_uri: str | None, study: str) -> Iterator[Cell]:
     for row in registry.cells(study).itertuples():
         known = registry.cell(row.cell).labels
         members = registry.predictions(row.cell)
-        kept, n = ~diverged(members.predicted), members.n_train
+        kept, n = ~members.diverged, members.n_train
         correct = members.correct(known)[kept, :n]
         yield Cell(f"{row.model}, {row.dataset}", members.included[kept], correct, members.p_label[kept, :n])
 

@@ -120,7 +120,7 @@ def test_a_complete_cell_is_not_trained_again_where_its_artifacts_are_gone(
         with pytest.raises(MemregError, match="has no prediction shards"):
             registry.predictions(cell)
         return
-    for asked in (registry.scores, registry.predictions, registry.cell, registry.examples):
+    for asked in (registry.scores, registry.predictions, lambda hash_: registry.cell(hash_).examples):
         with pytest.raises(MemregError, match=match):
             asked(cell)
     said = bad_input(monkeypatch, capsys, memreg, "scores", cell, "--tracking-uri", uri(project))
