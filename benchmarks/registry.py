@@ -49,6 +49,7 @@ def fill(uri: str, runs: int) -> None:
         return {
             "memreg.kind": "cell",
             "memreg.status": "complete",
+            "memreg.metrics": "2",
             "memreg.study": f"study {i // 19}",
             "memreg.cell": f"{i:064x}",
             "memreg.dataset_fingerprint": "f" * 64,
