@@ -84,19 +84,18 @@ class Cell(BaseModel):
             dataset_fingerprint=self.dataset_fingerprint,
             recipe=self.recipe,
             design=design,
-            code=tuple(
-                (name, digest) for name, digest in self.code if name != getattr(self.design, "function", "")
-            ),
+            code=self.recipe_code,
         )
+
+    @property
+    def recipe_code(self) -> tuple[tuple[str, str], ...]:
+        """Of `code`, what the recipe names."""
+        return tuple(pair for pair in self.code if pair[0] != getattr(self.design, "function", None))
 
     def trains_like(self, other: "Cell") -> bool:
         """Whether networks of both are trained alike, on the same data, by the same code."""
-        designs = [getattr(cell.design, "function", None) for cell in (self, other)]
-        alike = [
-            (cell.dataset_fingerprint, cell.recipe, [pair for pair in cell.code if pair[0] not in designs])
-            for cell in (self, other)
-        ]
-        return alike[0] == alike[1]
+        mine, theirs = ((cell.dataset_fingerprint, cell.recipe, cell.recipe_code) for cell in (self, other))
+        return mine == theirs
 
     def params(self) -> dict[str, Any]:
         """Every field, flat, by its MLflow param name; of a long list, its length and its digest."""

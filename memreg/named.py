@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from memreg.errors import MemregError
 
@@ -50,7 +50,7 @@ def function(what: str, name: str) -> Callable[..., Any]:
             ) from error
     if not callable(found):
         raise MemregError(f"{what} {name}: is {type(found).__name__}, and not a function")
-    return found  # type: ignore[no-any-return]
+    return cast(Callable[..., Any], found)
 
 
 def called(what: str, name: str, *arguments: object) -> Any:
@@ -91,11 +91,15 @@ def _line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _working_directory_on_path() -> Iterator[None]:
-    here = str(Path.cwd())
+    """No bytecode is kept of what is imported: Python takes that of a file that was edited within a second to
+    the same size for its own."""
+    here, writes_none = str(Path.cwd()), sys.dont_write_bytecode
     sys.path.insert(0, here)
+    sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_none
         with contextlib.suppress(ValueError):
             sys.path.remove(here)

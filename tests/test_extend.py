@@ -5,13 +5,19 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from parts import ROOT
 from studies import uri
 
+from memreg.engines import Job, Resources, engine
+from memreg.errors import MemregError
+from memreg.grid import load_grid, parse_grid
 from memreg.named import digest
 from memreg.registry import Registry
+from memreg.search.space import load_space
+from memreg.studies.resolved import resolve
 
 TEXT = (ROOT / "docs" / "extend.md").read_text()
 FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL))
@@ -103,6 +109,11 @@ def test_other_code_under_the_same_name_is_another_cell(trained, here):
         ("def choose(n, s, m): return [1] * n", {"design": "wrong:choose"}, "must return a bool mask"),
         ("", {"optimizer": "adam"}, "must be package.module:function"),
         ("", {"augmentation": "strong"}, "must be a number from 0 to 4"),
+        (
+            "def f(x, g): return x[:1]",
+            {"augmentation": "wrong:f"},
+            "it must return torch.float32",
+        ),
         ("def f(p): pass", {"optimizer": "wrong:f", "momentum": "0.5"}, "momentum: is for SGD"),
     ],
 )
@@ -131,6 +142,33 @@ def test_code_of_a_stored_cell_runs_only_if_it_is_named_once_more(trained, here)
     assert "has changed since" in changed.stderr
     (here / "mine.py").write_text(FILES["mine.py"])
     assert mlflow_run(here, f"{base} -P code=mine:net -P everything=2").returncode == 0
+
+
+def test_a_worker_with_other_code_than_the_cell_was_planned_with_trains_nothing(here, monkeypatch):
+    monkeypatch.chdir(here)
+    (here / "edited.py").write_text(FILES["mine.py"])
+    recipe = {"model": "edited:net", "epochs": 1, "batch_size": 32}
+    grid = {"name": "g", "members": 1, "cells": [{"dataset": "digits+subset=50", **recipe}]}
+    (item,) = resolve(parse_grid(grid, "g").cells)
+    job = Job(item.cell, 0)
+    datasets = {item.dataset.fingerprint: item.dataset}
+    assert len(list(engine("local", Resources(workers=1)).run([job], datasets))) == 1
+    (here / "edited.py").write_text(FILES["mine.py"].replace("32", "16"))
+    for name in ("local", "ray") if find_spec("ray") else ("local",):
+        with pytest.raises(MemregError, match="edited:net has changed since the study began"):
+            list(engine(name, Resources(workers=1)).run([job], datasets))
+
+
+def test_a_search_space_and_a_grid_of_ones_own(here, monkeypatch):
+    monkeypatch.chdir(here)
+    space = load_space("parts:space")
+    assert space.choices == {"model": ("vgg3-w4", "vgg3-w8")}
+    assert set(space.ranges) == {"learning_rate"}
+    (here / "grids.py").write_text(
+        "CELL = {'dataset': 'digits', 'model': ['vgg3-w4', 'vgg3-w8']}\n"
+        "def two(): return {'name': 'two', 'cells': [CELL]}\n"
+    )
+    assert [cell.recipe.model for cell in load_grid("grids:two").cells] == ["vgg3-w4", "vgg3-w8"]
 
 
 def test_the_suites_pass_on_the_documents_parts(here, trained):

@@ -216,7 +216,7 @@ def _key(source: Source) -> str:
     digest = hashlib.sha256(f"{FORMAT}\n".encode())
     with _reading(source):
         for file in source.files:
-            s = os.stat(f"{source.directory}/{file}")  # noqa: PTH116  twice as fast
+            s = os.stat(f"{source.directory}/{file}")  # noqa: PTH116  twice as fast, of every file
             digest.update(f"{file} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns}\n".encode())
     return digest.hexdigest()[:16]
 

@@ -60,7 +60,7 @@ class Tree:
 
     def other(self, part: str, kind: str) -> str:
         """Name the class that has this one's directory; "" where it has its own."""
-        status = os.stat(f"{self.root}/{part}/{kind}")  # noqa: PTH116
+        status = Path(self.root, part, kind).stat()
         owner = self._owner.get((status.st_dev, status.st_ino))
         if owner in (None, (part, kind)):
             return ""
@@ -89,7 +89,7 @@ class Tree:
 
     def _claim(self, path: str, kind: Class) -> bool:
         """Whether nobody has been in this directory."""
-        status = os.stat(path)  # noqa: PTH116
+        status = Path(path).stat()
         key = (status.st_dev, status.st_ino)
         if key in self._owner:
             return False

@@ -61,6 +61,7 @@ def run_ray(
     )
     task = remote(_train)
     device = "cuda" if resources.gpus else "cpu"
+    here = Path.cwd()
     waiting = iter(jobs)
     running: dict[Any, Job] = {}
     seen = time.monotonic()
@@ -72,7 +73,7 @@ def run_ray(
         bound = min(AHEAD * places, resources.workers or AHEAD * places)
         for job in islice(waiting, max(0, bound - len(running))):
             handle = handles[job.cell.dataset_fingerprint]
-            ref = task.remote(job, [handle], device, resources.threads, resources.loader)
+            ref = task.remote(job, [handle], device, resources, here)
             running[ref] = job
         if not running:
             if places:
@@ -84,9 +85,12 @@ def run_ray(
             yield running.pop(ref), prediction
 
 
-def _train(job: Job, dataset: list[Any], device: str, threads: int, loader: str) -> Prediction:
-    torch.set_num_threads(threads)
-    return run_job(job, _opened(dataset[0]), resolve_device(device), resolve_loader(loader))
+def _train(job: Job, dataset: list[Any], device: str, resources: Resources, here: Path) -> Prediction:
+    """Train a member on a node; here: the driver's directory, which has the user's code."""
+    torch.set_num_threads(resources.threads)
+    if here.is_dir():
+        os.chdir(here)
+    return run_job(job, _opened(dataset[0]), resolve_device(device), resolve_loader(resources.loader))
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import platform
 import signal
 import threading
 from dataclasses import replace
@@ -14,6 +15,7 @@ from memreg.data.sharing import open_shared
 from memreg.engines.job import Job
 from memreg.errors import MemregError
 from memreg.members import Prediction
+from memreg.named import digest
 from memreg.training import Setting, train_member
 
 _datasets: dict[str, Dataset] = {}
@@ -42,6 +44,7 @@ def work(job: Job) -> Prediction:
 def run_job(job: Job, dataset: Dataset, device: str, loader: str) -> Prediction:
     """Train and predict one member. The first of a cell keeps its learning curve."""
     design, n = job.cell.design, dataset.n_train
+    _same_code(job)
     try:
         trained = train_member(
             job.cell.recipe,
@@ -59,6 +62,16 @@ def run_job(job: Job, dataset: Dataset, device: str, loader: str) -> Prediction:
             f"out of memory while member {job.member} of {job.cell.recipe.model} on {job.cell.dataset} was "
             "trained: try fewer workers"
         ) from error
+
+
+def _same_code(job: Job) -> None:
+    """Raise `MemregError` where this process has other code of the user's than the cell was planned with."""
+    for name, planned in job.cell.code:
+        if digest("code", name) != planned:
+            raise MemregError(
+                f"{name} has changed since the study began, or is another one on {platform.node()}: put it "
+                "back, and the same command goes on"
+            )
 
 
 def _out_of_memory(error: Exception) -> bool:

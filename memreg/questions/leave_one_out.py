@@ -153,13 +153,9 @@ def schedule(
     design = _design(request, targets, registry)
     wanted = [(design.everything, request.everything), (design, request.members * design.round)]
     by = f" by the first half of {source.hash[:12]}" if source and scores is not None else ""
-    resolved = resolve_like(like.cell, wanted, data_dir, named, _recipes_code(like.cell))
+    code = ",".join(name for name, _ in like.cell.recipe_code)  # the user has named it by now
+    resolved = resolve_like(like.cell, wanted, data_dir, named, code)
     return Schedule(resolved, design, request.targets + by)
-
-
-def _recipes_code(cell: Cell) -> str:
-    """What the user has named by now, of the stored cell or of the recipe."""
-    return ",".join(name for name, _ in cell.code)
 
 
 def _design(request: Request, targets: tuple[int, ...], registry: Registry) -> LeaveOut:

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from memreg import models
 from memreg.cell import Cell
 from memreg.data import Dataset, load, load_stored
+from memreg.data.augmentation import of_the_user
 from memreg.design import Design, Imported
 from memreg.engines.trial import try_model
 from memreg.errors import MemregError
 from memreg.grid import Planned
 from memreg.named import digest, is_code
+from memreg.recipe import Recipe
 from memreg.training import optimizer_of_the_user
 
 verified = partial(load, verify=True)
@@ -55,6 +58,7 @@ def resolve(
     datasets: dict[str, Dataset] = {}
     parameters: dict[tuple[str, tuple[int, int, int], int], int] = {}
     resolved: dict[str, Resolved] = {}
+    tried = set[tuple[object, ...]]()
     for plan in planned:
         if plan.dataset not in datasets:
             datasets[plan.dataset] = opened(plan.dataset, data_dir)
@@ -64,9 +68,9 @@ def resolve(
             try_model(*key)
             parameters[key] = models.parameters(models.build(*key))
         plan.design.check(dataset.n_train)
-        if plan.recipe.optimizer is not None:
-            some = list(models.build(*key).parameters())
-            optimizer_of_the_user(plan.recipe.optimizer, some)
+        if (parts := (*key, plan.recipe.optimizer, plan.recipe.augmentation)) not in tried:
+            _try_parts(plan.recipe, key)
+            tried.add(parts)
         cell = Cell(
             dataset=dataset.name,
             dataset_fingerprint=dataset.fingerprint,
@@ -78,6 +82,14 @@ def resolve(
             raise MemregError(f"the same cell is listed twice: {cell.recipe.model} on {cell.dataset}")
         resolved[cell.hash] = Resolved(cell, plan.members, parameters[key], dataset)
     return list(resolved.values())
+
+
+def _try_parts(recipe: Recipe, key: tuple[str, tuple[int, int, int], int]) -> None:
+    """Raise `MemregError` where the user's optimizer or augmentation is none; key: for `models.build`."""
+    if recipe.optimizer is not None:
+        optimizer_of_the_user(recipe.optimizer, list(models.build(*key).parameters()))
+    if isinstance(recipe.augmentation, str):
+        of_the_user(recipe.augmentation, torch.Generator())(torch.zeros(2, *key[1]))
 
 
 def _code(plan: Planned) -> tuple[tuple[str, str], ...]:
@@ -110,7 +122,7 @@ def resolve_like(
         raise MemregError(
             f"data set {source.dataset} has changed since cell {source.hash[:12]} was trained: put it back"
         )
-    for name, digest_ in source.with_design(designs[0][0]).code:
+    for name, digest_ in source.recipe_code:
         if any(dict(item.cell.code)[name] != digest_ for item in resolved):
             raise MemregError(
                 f"{name} has changed since cell {source.hash[:12]} was trained with it: put it back, or "

@@ -13,6 +13,8 @@ from memreg.scoring.by_name import SCORED, scores_by
 from memreg.studies.progress import Silent
 
 K, N, TESTS = 40, 30, 10
+ORDER = np.random.default_rng(1).permutation(N)
+"""Another order of the examples."""
 
 
 class EstimatorSuite:
@@ -34,15 +36,13 @@ class EstimatorSuite:
         included[:, 0] = True
         right = rng.random((K, N + TESTS)) < np.linspace(0.2, 0.9, N + TESTS)
         right[:, :N] |= included
-        members, examples = rng.permutation(K), rng.permutation(N)
-        columns = np.concatenate([examples, N + np.arange(TESTS)])
+        members, columns = rng.permutation(K), np.concatenate([ORDER, N + np.arange(TESTS)])
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(directory)
             return {
                 "plain": _stored(directory, "plain", included, right),
                 "members": _stored(directory, "members", included[members], right[members]),
-                "examples": _stored(directory, "examples", included[:, examples], right[:, columns]),
-                "order": examples,  # type: ignore[dict-item]
+                "examples": _stored(directory, "examples", included[:, ORDER], right[:, columns]),
             }
 
     def test_a_row_per_example_with_an_interval(self, cells: dict[str, StoredCell]) -> None:
@@ -65,7 +65,7 @@ class EstimatorSuite:
 
     def test_the_order_of_examples_is_that_of_the_rows(self, cells: dict[str, StoredCell]) -> None:
         a, b = (self.estimate(cells[name])[list(SCORED)] for name in ("plain", "examples"))
-        assert np.allclose(a.iloc[np.asarray(cells["order"])], b, equal_nan=True, atol=1e-9)
+        assert np.allclose(a.iloc[ORDER], b, equal_nan=True, atol=1e-9)
 
 
 def _stored(directory: Path, name: str, included: np.ndarray, right: np.ndarray) -> StoredCell:

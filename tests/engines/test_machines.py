@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 from studies import tiny
@@ -19,7 +20,7 @@ from memreg.studies.resolved import resolve
 class Proxy(http.server.BaseHTTPRequestHandler):
     """Answers as MLflow would for a server that only it can reach."""
 
-    asked: list[str] = []  # noqa: RUF012
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self):
         self.asked.append(self.path)
@@ -29,7 +30,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_GET  # noqa: N815
+    do_POST = do_GET  # noqa: N815  http.server calls it so
 
     def log_message(self, *_):
         pass
