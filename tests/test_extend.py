@@ -6,11 +6,13 @@ import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from parts import ROOT
-from studies import uri
+from studies import bad_input, uri
 
+from entrypoints.train import train
 from memreg.engines import Job, Resources, engine
 from memreg.errors import MemregError
 from memreg.grid import load_grid, parse_grid
@@ -117,16 +119,14 @@ def test_other_code_under_the_same_name_is_another_cell(trained, here):
         ("def f(p): pass", {"optimizer": "wrong:f", "momentum": "0.5"}, "momentum: is for SGD"),
     ],
 )
-def test_what_is_wrong_with_a_part_is_one_line(here, code, options, said):
-    (here / "wrong.py").write_text(code)
+def test_what_is_wrong_with_a_part_is_one_line(tmp_path, monkeypatch, capsys, code, options, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    Path("wrong.py").write_text(code)
     given = {"dataset": "digits", "epochs": "1", "model": "vgg3-w4"} | options
-    command = [sys.executable, "-m", "entrypoints.train"]
-    command += [word for key, value in given.items() for word in (f"--{key}", value)]
-    environment = os.environ | {"MLFLOW_TRACKING_URI": uri(here), "PYTHONPATH": str(ROOT)}
-    process = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
-    assert process.returncode == 2, process.stderr
-    (line,) = process.stderr.strip().splitlines()
-    assert said in line
+    words = [word for key, value in given.items() for word in (f"--{key}", value)]
+    bad_input(monkeypatch, capsys, train, *words, match=said)
+    assert [p.name for p in tmp_path.glob("[!.]*")] == ["wrong.py"]
 
 
 def test_code_of_a_stored_cell_runs_only_if_it_is_named_once_more(trained, here):
