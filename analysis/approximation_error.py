@@ -1,19 +1,7 @@
-"""`mlflow run . -e approximation_error`: estimates of scores against leave-one-out's."""
-
-import click
+"""`mlflow run . -e approximation_error`, which is `memreg approximation_error`."""
 
 from memreg import options
-from memreg.programs import keep_and_show
-from memreg.questions.approximation_error import Request, run
-from memreg.registry import Registry
-
-
-@click.command(name="approximation_error", context_settings=options.SETTINGS)
-@options.asking(Request)
-def approximation(request: Request) -> None:
-    """Compare estimates of memorization scores with leave-one-out's."""
-    keep_and_show(run(request, Registry()), f"approximation error of {request.subset_cell}")
-
+from memreg.programs.approximation_error import approximation_error
 
 if __name__ == "__main__":
-    options.run(approximation)
+    options.run(approximation_error)

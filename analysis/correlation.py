@@ -1,19 +1,7 @@
-"""`mlflow run . -e correlation`: recompute the correlation of a study, or of several."""
-
-import click
+"""`mlflow run . -e correlation`, which is `memreg correlation`."""
 
 from memreg import options
-from memreg.programs import keep_and_show
-from memreg.questions.correlation import Request, run
-from memreg.registry import Registry
-
-
-@click.command(name="correlation", context_settings=options.SETTINGS)
-@options.asking(Request)
-def correlation(request: Request) -> None:
-    """Correlate memorization with test accuracy over the cells of a study, or of several."""
-    keep_and_show(run(request, Registry()), f"correlation of {request.study}")
-
+from memreg.programs.correlation import correlation
 
 if __name__ == "__main__":
     options.run(correlation)

@@ -1,25 +1,7 @@
-"""`mlflow run . -e leave_one_out`: Equation 1 to the letter, for some targets."""
-
-from typing import Any
-
-import click
+"""`mlflow run . -e leave_one_out`, which is `memreg leave_one_out`."""
 
 from memreg import options
-from memreg.engines import Resources
-from memreg.programs import Training, show_study
-from memreg.questions.leave_one_out import Request, run
-from memreg.show.terminal import Reporter
-
-
-@click.command(name="leave_one_out", context_settings=options.SETTINGS)
-@options.asking(Request, Training, Resources)
-@options.fields_of(options.RECIPE_FIELDS)
-def leave_one_out(request: Request, training: Training, resources: Resources, fields: dict[str, Any]) -> None:
-    """Score some targets to the letter of Equation 1: leave them out, and train anew."""
-    with Reporter() as progress:
-        outcome = run(request, fields, training.where(resources), progress)
-    show_study(outcome, outcome.study)
-
+from memreg.programs.leave_one_out import leave_one_out
 
 if __name__ == "__main__":
     options.run(leave_one_out)

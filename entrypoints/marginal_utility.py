@@ -1,24 +1,7 @@
-"""`mlflow run . -e marginal_utility`: what removing memorized examples does to test accuracy."""
-
-import click
+"""`mlflow run . -e marginal_utility`, which is `memreg marginal_utility`."""
 
 from memreg import options
-from memreg.engines import Resources
-from memreg.programs import Training, show_link
-from memreg.questions.marginal_utility import Request, run
-from memreg.show import terminal
-
-
-@click.command(name="marginal_utility", context_settings=options.SETTINGS)
-@options.asking(Request, Training, Resources)
-def utility(request: Request, training: Training, resources: Resources) -> None:
-    """Remove memorized examples, and see what that does to test accuracy."""
-    with terminal.Reporter() as progress:
-        outcome = run(request, training.where(resources), progress)
-    terminal.show_arms(outcome.answer.table)
-    terminal.say(outcome.answer.in_words())
-    show_link(outcome.experiment_id, outcome.study)
-
+from memreg.programs.marginal_utility import marginal_utility
 
 if __name__ == "__main__":
-    options.run(utility)
+    options.run(marginal_utility)

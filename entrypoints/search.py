@@ -1,29 +1,7 @@
-"""`mlflow run . -e search`: recipes that fill a range of test accuracy evenly, or the best one."""
-
-import click
+"""`mlflow run . -e search`, which is `memreg search`."""
 
 from memreg import options
-from memreg.engines import Resources
-from memreg.programs import Training, show_link
-from memreg.questions.search import Request, run
-from memreg.show import terminal
-
-
-@click.command(context_settings=options.SETTINGS)
-@options.asking(Request, Training, Resources)
-def search(request: Request, training: Training, resources: Resources) -> None:
-    """Look for recipes that fill a range of test accuracy evenly, or for the best one."""
-    with terminal.TrialReporter() as progress:
-        outcome = run(request, training.where(resources), progress)
-    found = outcome.answer
-    if found.progress is None:
-        terminal.show_cells(found.table)
-    else:
-        terminal.show_targets(found.targets)
-    terminal.say(found.in_words())
-    show_link(outcome.experiment_id, outcome.study)
-    terminal.say(f"trials: optuna-dashboard {found.storage}")
-
+from memreg.programs.search import search
 
 if __name__ == "__main__":
     options.run(search)

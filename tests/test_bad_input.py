@@ -158,8 +158,8 @@ CASES = [
     ("memreg", ["cells", "--tracking-uri", "postgresql://me:a'secret @127.0.0.1:PORT/x"], "does not answer"),
     ("memreg", ["import", "mask.npz", "--dataset", 501 * "x", "--model", "y"], "500 characters"),
     ("memreg", ["import", "mask.npz", "--dataset", "x", "--model", "y", "--study", 201 * "x"], "200 letters"),
-    ("memreg", ["nonsense"], "[Nn]o such command"),
-    ("memreg", ["db", "nonsense"], "[Nn]o such command"),
+    ("memreg", ["nonsense"], "there is no command"),
+    ("memreg", ["db", "nonsense"], "there is no command"),
     ("memreg", ["db", "tune", "--tracking-uri", "sqlite:///nothing.db"], "no database yet"),
     ("memreg", ["db", "tune", "--tracking-uri", "http://127.0.0.1:PORT"], "does not answer"),
 ]

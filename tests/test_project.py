@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 import tomllib
 from importlib import import_module
 
@@ -11,6 +13,7 @@ import yaml
 from parts import ROOT
 from studies import bad_input
 
+from memreg.cli import PROGRAMS, memreg
 from memreg.grid import DESIGN_KEYS
 from memreg.recipe import Recipe
 
@@ -56,6 +59,31 @@ def test_every_entry_point_is_a_question_of_its_name():
         path.stem for folder in ("entrypoints", "analysis") for path in (ROOT / folder).glob("[a-z]*.py")
     }
     assert names == questions == programs
+
+
+def test_memreg_runs_every_entry_point_and_says_in_short_what_each_command_does():
+    entries = {name: command(entry) for name, entry in project()["entry_points"].items() if name != "main"}
+    context = click.Context(memreg)
+    for name in PROGRAMS:
+        found = memreg.get_command(context, name)
+        assert found.name == name
+        assert PROGRAMS[name].help.endswith(".")
+        assert len(PROGRAMS[name].help) <= 60, "it is one line at 80 columns"
+        assert entries.pop(name, found) is found
+    assert not entries
+
+
+def test_help_and_bad_words_need_neither_torch_nor_mlflow():
+    for words, said in (
+        (["--help"], "corr_grid"),
+        (["trian"], "there is no command trian: did you mean train?"),
+        (["--studdy"], "there is no --studdy"),
+    ):
+        code = f"import sys; sys.argv = ['memreg', *{words}]; from memreg.cli import main\n"
+        code += "try: main()\nfinally: assert not {'torch', 'mlflow'} & sys.modules.keys()"
+        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert said in process.stdout + process.stderr
+        assert "Traceback" not in process.stderr
 
 
 def test_train_takes_every_field_of_a_cell():

@@ -19,9 +19,9 @@ from mlflow.exceptions import MlflowException
 from parts import ROOT
 from studies import bad_input, uri
 
-from analysis.approximation_error import approximation
+from analysis.approximation_error import approximation_error
 from entrypoints.leave_one_out import leave_one_out
-from entrypoints.marginal_utility import utility
+from entrypoints.marginal_utility import marginal_utility
 from memreg import options
 from memreg.cell import Cell
 from memreg.data import load, load_stored
@@ -211,7 +211,7 @@ def test_a_dataset_named_beside_dataset_and_model_is_bad_input(stored, monkeypat
     stored("digits")
     arguments = ["--cell", "digits/vgg3-w8", "--targets", "random:3", "--dataset", "digits", "--epochs", "1"]
     bad_input(monkeypatch, capsys, leave_one_out, *arguments, match="names it already")
-    for command in (leave_one_out, utility, approximation):
+    for command in (leave_one_out, marginal_utility, approximation_error):
         assert any(parameter.name == "dataset" for parameter in command.params)
 
 

@@ -45,10 +45,11 @@ class Where:
 
 
 A = TypeVar("A", bound=Answer | None)
+A_co = TypeVar("A_co", bound=Answer | None, covariant=True)
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[A]):
+class Outcome(Generic[A_co]):
     """What has become of a study."""
 
     study: str
@@ -57,7 +58,7 @@ class Outcome(Generic[A]):
     experiment_id: str
     cells: pd.DataFrame
     """As cells.parquet."""
-    answer: A
+    answer: A_co
 
 
 @dataclass

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from studies import PLANTED_RECIPE, bad_input, program, uri
 
 from analysis.memorization import memorization
-from entrypoints.marginal_utility import utility
+from entrypoints.marginal_utility import marginal_utility
 from entrypoints.train import train
 from memreg.errors import MemregError
 from memreg.estimators.beta_binomial import beta_posterior
@@ -175,7 +175,7 @@ def test_a_stored_cell_is_scored_and_scores_parquet_stays(here, monkeypatch, cap
     )
     assert not {"mean_score", "counted_fraction/0.25", "memorized_fraction/0.25"} & run.data.metrics.keys()
     by_threshold = ("--cell", cell, "--estimator", "shrunk", "--thresholds", "0.5")
-    bad_input(monkeypatch, capsys, utility, *by_threshold, match="is for no threshold")
+    bad_input(monkeypatch, capsys, marginal_utility, *by_threshold, match="is for no threshold")
     table, plain = Registry().scores(cell, "shrunk"), Registry().scores(cell)
     assert plain.equals(before)
     assert table[["example", "label"]].equals(plain[["example", "label"]])

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from studies import PLANTED, PLANTED_RECIPE, bad_input, program, refused, uri
 
-from analysis.approximation_error import approximation
+from analysis.approximation_error import approximation_error
 from analysis.influence import influence
 from analysis.memorization import memorization
 from entrypoints.leave_one_out import leave_one_out
@@ -138,7 +138,7 @@ def test_the_error_of_the_approximation_against_stored_cells(tool):
     registry = Registry()
     hash_ = loo_cell(registry, 201)
     do(memorization, "--cell", cell, "--estimator", "peers", "--neighbours", "groups")
-    out = do(approximation, "--subset-cell", f"{cell},{cell}:peers", "--loo-cell", hash_)
+    out = do(approximation_error, "--subset-cell", f"{cell},{cell}:peers", "--loo-cell", hash_)
     assert "subsets r = 0.7 against leave-one-out on 4 targets" in out
     assert "noise alone" in out
     assert "subsets r = 0.7, peers: mean absolute error" in out
@@ -162,12 +162,12 @@ def test_targets_chosen_by_score_are_estimated_on_the_other_half(tool):
     do(leave_one_out, "--cell", cell, *words)
     registry = Registry()
     newest = registry.cells("top").query("design == 'leave_one_out'")["cell"].iloc[0]
-    out = do(approximation, "--subset-cell", cell, "--loo-cell", newest)
+    out = do(approximation_error, "--subset-cell", cell, "--loo-cell", newest)
     assert out.strip().startswith("subsets r = 0.7, second half against leave-one-out on 3 targets")
     chosen = registry.cell(newest).cell.design.targets
     loo(do, cell, chosen, "--members", "2", "--study", "again")
     do(memorization, "--cell", cell, "--estimator", "peers")
-    out = do(approximation, "--subset-cell", f"{cell}:peers", "--loo-cell", newest)
+    out = do(approximation_error, "--subset-cell", f"{cell}:peers", "--loo-cell", newest)
     assert out.strip().startswith("subsets r = 0.7, second half against leave-one-out on 3 targets")
     assert "subsets r = 0.7, peers (its members chose the targets): mean absolute error" in out
 
@@ -178,7 +178,7 @@ def test_two_cells_of_one_kind_are_told_apart(tool):
     do(train, "--dataset", PLANTED, *fields(), "--members", "20", "--design-seed", "7", "--study", "seven")
     other = Registry().cells("seven")["cell"][0]
     words = ("--subset-cell", f"{cell},{other}", "--loo-cell", loo_cell(Registry(), 201))
-    assert f"subsets r = 0.7, {other[:8]}: mean absolute error" in do(approximation, *words)
+    assert f"subsets r = 0.7, {other[:8]}: mean absolute error" in do(approximation_error, *words)
 
 
 def test_estimates_without_a_score_are_refused(tool, planted, monkeypatch, capsys):
@@ -186,7 +186,7 @@ def test_estimates_without_a_score_are_refused(tool, planted, monkeypatch, capsy
     loo(do, cell, [0, 5, 201, 230])
     everything = cells_of(Registry(), "all").query("dataset == @PLANTED")["cell"].iloc[0]
     words = ["--subset-cell", everything, "--loo-cell", loo_cell(Registry(), 201)]
-    refused(planted, monkeypatch, capsys, approximation, words, "has no score for any target")
+    refused(planted, monkeypatch, capsys, approximation_error, words, "has no score for any target")
 
 
 def test_scores_of_fewer_members_than_the_cell_has_now_are_refused(tmp_path, monkeypatch, capsys):
@@ -308,8 +308,8 @@ def test_influence_of_too_few_members_is_refused_with_the_number_that_it_takes(d
             ["--cell", "CELL", "--targets", "random:4", "--group-size", "2", "--neighbours", "bad.json"],
             "list of lists",
         ),
-        (approximation, ["--subset-cell", "CELL", "--loo-cell", "CELL"], "not leave_one_out"),
-        (approximation, ["--subset-cell", "nothing", "--loo-cell", "CELL"], "not leave_one_out"),
+        (approximation_error, ["--subset-cell", "CELL", "--loo-cell", "CELL"], "not leave_one_out"),
+        (approximation_error, ["--subset-cell", "nothing", "--loo-cell", "CELL"], "not leave_one_out"),
         (memorization, ["--cell", "CELL", "--estimator", "shapley"], "unknown estimator 'shapley'"),
         (
             memorization,

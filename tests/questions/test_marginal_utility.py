@@ -11,7 +11,7 @@ from scipy.stats import ttest_1samp
 from statsmodels.stats.multitest import multipletests
 from studies import refused, uri
 
-from entrypoints.marginal_utility import utility
+from entrypoints.marginal_utility import marginal_utility
 from memreg.questions.marginal_utility import MarginalUtility, affected
 from memreg.registry import Registry
 
@@ -29,7 +29,7 @@ def answer(name):
 
 def test_arms_are_trained_compared_and_reused(tool):
     cell, do = tool
-    out = do(utility, "--cell", cell, "--thresholds", "0.3,0.6", *SOME)
+    out = do(marginal_utility, "--cell", cell, "--thresholds", "0.3,0.6", *SOME)
     assert "At 0.30: without the" in out
     run, table, files = answer("marginal_utility")
     assert files == {"figures/marginal_utility.png"}
@@ -64,7 +64,7 @@ def test_arms_are_trained_compared_and_reused(tool):
         table["difference_high"] - table["difference"], table["difference"] - table["difference_low"]
     )
 
-    out = do(utility, "--cell", cell, "--thresholds", "0.3,0.45,0.6", *SOME)
+    out = do(marginal_utility, "--cell", cell, "--thresholds", "0.3,0.45,0.6", *SOME)
     known = len(cells) * 6
     assert f"{known} already in the registry" in out
     again = answer("marginal_utility")[1]
@@ -75,7 +75,7 @@ def test_arms_are_trained_compared_and_reused(tool):
 
 def test_equivalence_is_decided_by_the_corrected_p_value(tool):
     cell, do = tool
-    do(utility, "--cell", cell, "--thresholds", "0.3,0.6", *SOME)
+    do(marginal_utility, "--cell", cell, "--thresholds", "0.3,0.6", *SOME)
     table = answer("marginal_utility")[1]
     for _, rows in table.groupby(["images", "arm"]):
         expected = multipletests(rows["p_equivalent"], method="holm")[1]
@@ -117,7 +117,7 @@ def test_sub_populations_are_those_of_pairs_that_can_be_told_from_chance(monkeyp
 
 def test_the_threshold_can_be_left_to_the_scores(tool):
     cell, do = tool
-    out = do(utility, "--cell", cell, "--thresholds", "auto", "--study", "auto", *SOME)
+    out = do(marginal_utility, "--cell", cell, "--thresholds", "auto", "--study", "auto", *SOME)
     assert "is the knee of the sorted scores" in out
     assert "false discovery rate" in out
 
@@ -142,4 +142,4 @@ def test_the_threshold_can_be_left_to_the_scores(tool):
 def test_bad_input_is_one_line_and_trains_nothing(planted, monkeypatch, capsys, words, message):
     monkeypatch.chdir(planted[0])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(planted[0]))
-    refused(planted, monkeypatch, capsys, utility, words, message)
+    refused(planted, monkeypatch, capsys, marginal_utility, words, message)

@@ -1,0 +1,21 @@
+"""`memreg leave_one_out`: Equation 1 to the letter, for some targets."""
+
+from typing import Any
+
+import click
+
+from memreg import options
+from memreg.engines import Resources
+from memreg.programs import Training, show_study
+from memreg.questions.leave_one_out import Request, run
+from memreg.show.terminal import Reporter
+
+
+@click.command(name="leave_one_out", context_settings=options.SETTINGS)
+@options.asking(Request, Training, Resources)
+@options.fields_of(options.RECIPE_FIELDS)
+def leave_one_out(request: Request, training: Training, resources: Resources, fields: dict[str, Any]) -> None:
+    """Score some targets to the letter of Equation 1: leave them out, and train anew."""
+    with Reporter() as progress:
+        outcome = run(request, fields, training.where(resources), progress)
+    show_study(outcome, outcome.study)
