@@ -67,6 +67,7 @@ SLOW_FILES = (
     "test_precision",
     "test_security",
     "test_training",
+    "test_wheel",
     "estimators/test_correlation",
     "estimators/test_identity",
     "estimators/test_over_cells",

@@ -159,7 +159,7 @@ CASES = [
     ("memreg", ["import", "mask.npz", "--dataset", 501 * "x", "--model", "y"], "500 characters"),
     ("memreg", ["import", "mask.npz", "--dataset", "x", "--model", "y", "--study", 201 * "x"], "200 letters"),
     ("memreg", ["nonsense"], "there is no command"),
-    ("memreg", ["db", "nonsense"], "there is no command"),
+    ("memreg", ["db", "nonsense"], "[Nn]o such command"),
     ("memreg", ["db", "tune", "--tracking-uri", "sqlite:///nothing.db"], "no database yet"),
     ("memreg", ["db", "tune", "--tracking-uri", "http://127.0.0.1:PORT"], "does not answer"),
 ]

@@ -79,10 +79,13 @@ def _r(moments: Floats) -> float:
 def _slope(moments: Floats) -> Floats:
     """Derivative of atanh(r) by each moment, a symmetric matrix."""
     slope = np.zeros_like(moments)
-    scale = np.sqrt(np.outer(np.diag(moments), np.diag(moments)))
+    scale = np.sqrt(np.maximum(np.outer(np.diag(moments), np.diag(moments)), 0))
     for i, j in zip(*np.triu_indices(len(moments)), strict=True):
         step = np.zeros_like(moments)
         step[i, j] = step[j, i] = h = 1e-6 * scale[i, j] * (1 - abs(_r(moments)))
+        if not h > 0:  # a constant, or a perfect correlation
+            slope[i, j] = slope[j, i] = np.nan
+            continue
         ends = [np.arctanh(_r(moments + sign * step)) for sign in (1, -1)]
         slope[i, j] = slope[j, i] = (ends[0] - ends[1]) / (2 * h) / (1 if i == j else 2)
     return slope

@@ -54,6 +54,9 @@ def identity(
     keep = ~np.isnan(test + statistic + included)
     test, statistic, included = test[keep], statistic[keep], included[keep]
     arithmetic = included - test
+    if len(test) < 2:
+        none = pearson(test, arithmetic)
+        return Identity(none, NAN, 1.0, 0.0, none, 1 / threshold)
     spread = arithmetic.var()
     if exact or not spread > 0:
         slope, intercept = 1.0, 0.0

@@ -17,7 +17,7 @@ def cells(study: str | None, csv: bool, tracking_uri: str | None) -> None:
     if csv:
         click.echo(table.to_csv(index=False), nl=False)
     elif table.empty:
-        click.echo("no complete cells yet: `make corr_grid` trains 19")
+        click.echo("no complete cells yet: `memreg corr_grid` trains 19")
     else:
         terminal.show_cells(table)
 

@@ -166,7 +166,7 @@ def _reached(uri: str, create: bool) -> Iterator[Engine]:
 
 
 def _no_database(uri: str) -> MemregError:
-    return MemregError(f"tracking URI {masked(uri)}: no database yet; `make corr_grid` makes one")
+    return MemregError(f"tracking URI {masked(uri)}: no database yet; `memreg corr_grid` makes one")
 
 
 def _create_sqlite(engine: Engine) -> None:

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from platform import python_version
 
@@ -19,16 +20,17 @@ def provenance() -> dict[str, str]:
 
 
 def project_command(argv: Sequence[str]) -> str:
-    """`mlflow run` for what an entry point was called with, options that were left empty left out; "" for any
-    other program."""
+    """The `memreg` command that does what this program was called for, without the options that `mlflow run`
+    left empty; "" for any other program. Passwords are masked."""
     program, *words = argv
     path = Path(program)
-    if path.parent.name not in ("entrypoints", "analysis"):
+    if path.parent.name in ("entrypoints", "analysis"):
+        words = [path.stem, *words]
+    elif path.stem != "memreg":
         return ""
-    joined = [w for word in words for w in (word.split("=", 1) if word.startswith("--") else [word])]
-    given = zip(joined[::2], joined[1::2], strict=False)
-    named = [f"{key[2:].replace('-', '_')}={masked(value)}" for key, value in given if value]
-    return " ".join(["mlflow run .", f"-e {path.stem}", *(f"-P {shlex.quote(text)}" for text in named)])
+    split = [w for word in words for w in (word.split("=", 1) if word.startswith("--") else [word])]
+    kept = [word for word, following in pairwise([*split, " "]) if word and following]
+    return shlex.join(["memreg", *map(masked, kept)])
 
 
 def _versions() -> str:

@@ -137,7 +137,7 @@ class StoredCell:
         since.
         """
         name = scores_name(estimator)
-        command = f"mlflow run . -e memorization -P cell={self.hash[:12]} -P estimator={estimator}"
+        command = f"memreg memorization --cell {self.hash[:12]} --estimator {estimator}"
         again = f"`{command}` computes it"
         if estimator is not None and name not in self.artifacts.names("", ".parquet"):
             raise MemregError(f"{self} has no {name}: {again}, if there is such an estimator")

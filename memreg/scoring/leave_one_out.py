@@ -21,7 +21,7 @@ def leave_out_design(cell: Cell) -> LeaveOut:
     if not isinstance(cell.design, LeaveOneOut | LeaveGroupOut):
         raise MemregError(
             f"cell {cell.hash[:12]} is of design {cell.design.kind}, not leave_one_out or leave_group_out: "
-            "`mlflow run . -e leave_one_out` trains one"
+            "`memreg leave_one_out` trains one"
         )
     return cell.design
 

@@ -184,7 +184,7 @@ def test_a_stored_cell_is_scored_and_scores_parquet_stays(here, monkeypatch, cap
     assert (table["high"] - table["low"]).median() < (plain["high"] - plain["low"]).median()
     trained(here, 32)
     with pytest.raises(
-        MemregError, match=r"from 30 members of cell .*, which has 32 now: .*estimator=shrunk"
+        MemregError, match=r"from 30 members of cell .*, which has 32 now: .*--estimator shrunk"
     ):
         Registry().scores(cell, "shrunk")
     bad_input(

@@ -200,7 +200,7 @@ def test_scores_of_fewer_members_than_the_cell_has_now_are_refused(tmp_path, mon
     assert Registry().scores(cell, "gaussian")["included_accuracy"].notna().all()
     do(train, *words, "--members", "24")
     with pytest.raises(
-        MemregError, match=r"from 20 members of cell .*, which has 24 now: .*estimator=gaussian"
+        MemregError, match=r"from 20 members of cell .*, which has 24 now: .*--estimator gaussian"
     ):
         Registry().scores(cell, "gaussian")
     do(memorization, "--cell", cell, "--estimator", "gaussian")

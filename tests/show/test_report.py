@@ -163,7 +163,11 @@ def test_made_again_it_has_what_was_analysed_since(planted, tool, tmp_path, monk
 
 def test_the_command_that_reproduces_it():
     argv = ["/x/entrypoints/corr_grid.py", "--grid", "my grid.yaml", "--members", "", "--data-dir=/d"]
-    assert project_command(argv) == "mlflow run . -e corr_grid -P 'grid=my grid.yaml' -P data_dir=/d"
+    assert project_command(argv) == "memreg corr_grid --grid 'my grid.yaml' --data-dir /d"
+    assert project_command(["/x/bin/memreg", *argv[1:]]) == "memreg --grid 'my grid.yaml' --data-dir /d"
+    assert (
+        project_command(["/x/bin/memreg", "import", "a.zip", "--study=s"]) == "memreg import a.zip --study s"
+    )
     secret = ["entrypoints/search.py", "--storage", "postgresql://me:secret@host/db"]
     assert "secret" not in project_command(secret)
     assert project_command(["/usr/bin/pytest", "-x"]) == ""
