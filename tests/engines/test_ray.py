@@ -15,6 +15,7 @@ from parts import needs
 from studies import TINY, run, same_bits, tiny, uri
 
 from memreg.engines import Engine, Job, Resources, engine
+from memreg.engines.job import resolve_device
 from memreg.errors import MemregError
 from memreg.registry import Registry
 from memreg.studies.resolved import resolve
@@ -71,19 +72,38 @@ def until(true):
 
 def test_a_node_is_killed_in_the_middle_and_the_bits_are_those_of_local(cluster, tmp_path, monkeypatch, done):
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     on_ray = engine("ray", Resources())
-    busy = []
+    there = NodeAffinitySchedulingStrategy(cluster.second.node_id, soft=False)
+    warm_up = ray.remote(num_cpus=1, scheduling_strategy=there)(resolve_device)
+    ray.get(warm_up.remote("cpu"))  # a worker of the second node has imported torch: it gets its share
+    finished, busy, over = [], [], threading.Event()
 
-    def kills(jobs, datasets):
-        for i, finished in enumerate(on_ray.run(jobs, datasets)):
-            yield finished
-            if i >= 20 and not busy and (found := trainers(cluster.second)):
-                busy.extend(found)
-                cluster.remove_node(cluster.second, allow_graceful=False)
+    def kill():
+        """Hold a member of the second node in the middle of its training, and kill the node."""
+        while not busy and not over.wait(0.01):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for process in trainers(cluster.second) if len(finished) >= 20 else ():
+                    process.suspend()
+                    busy.append(process)
+                    cluster.remove_node(cluster.second, allow_graceful=False)
+                    process.kill()
+                    return
+
+    def counted(jobs, datasets):
+        for each in on_ray.run(jobs, datasets):
+            finished.append(each)
+            yield each
 
     monkeypatch.chdir(tmp_path)
-    outcome = run(tiny(), tmp_path, workers=0, on=Engine(kills, "cpu"))
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        outcome = run(tiny(), tmp_path, workers=0, on=Engine(counted, "cpu"))
+    finally:
+        over.set()
+        thread.join()
     assert busy
     until(lambda: sum(node["Alive"] for node in ray.nodes()) == 1)
     assert (outcome.cells["members"] == 20).all()

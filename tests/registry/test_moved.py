@@ -9,6 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import sqlalchemy as sa
+from mlflow.entities import ViewType
 from studies import bad_input, program, run, same_bits, tiny, uri
 
 from memreg.cli import memreg
@@ -128,8 +129,8 @@ def test_a_complete_cell_is_not_trained_again_where_its_artifacts_are_gone(
     words = ("relocate", "mlruns", "elsewhere", "--tracking-uri", uri(project))
     said = program(monkeypatch, capsys, memreg, *words)
     client = mlflow.MlflowClient(uri(project))
-    experiments = client.search_experiments()
-    runs = len(client.search_runs([e.experiment_id for e in experiments]))
+    experiments = client.search_experiments(ViewType.ALL)
+    runs = len(client.search_runs([e.experiment_id for e in experiments], run_view_type=ViewType.ALL))
     changed = f"locations changed: experiments {len(experiments)}, runs {runs}"
     assert f"{changed}; 1 of these runs have no directory there" in said
     assert run(tiny(), project, study="again", on=never).cells["members"].tolist() == [20] * 4
