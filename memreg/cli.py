@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, Program]] = {
     },
     "Registry": {
         "plan": Program("plan", "Say what a grid will cost."),
+        "remove": Program("remove", "Take a cell out of a study."),
         "import": Program("exchange", "Bring in an archive, or predictions of others."),
         "export": Program("exchange", "Write a cell's arrays, or a study's archive."),
         "relocate": Program("tracking", "Tell the registry that its directory was moved."),

@@ -1,4 +1,4 @@
-"""The one exception that a person is meant to read."""
+"""The exceptions and warnings that a person is meant to read."""
 
 
 class MemregError(Exception):
@@ -14,3 +14,7 @@ class TakenError(MemregError):
 
 class OutageError(MemregError):
     """What failed is around memreg, and not what it was asked: a disk, a database, a server."""
+
+
+class IncompleteStudyWarning(UserWarning):
+    """Cells of a study are left out, because they have not all their members yet."""

@@ -127,6 +127,7 @@ def run(command: click.Command) -> NoReturn:
     interruption.listen()
     plain_text.adapt()
     warnings.filterwarnings("ignore", module="mlflow")
+    warnings.showwarning = _say_warning
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs what it then raises
@@ -156,6 +157,12 @@ def run(command: click.Command) -> NoReturn:
         print(masked(traceback.format_exc()), file=sys.stderr, end="")
         sys.exit(1)
     sys.exit(0)
+
+
+def _say_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """memreg's own warnings are a line each; those of libraries are for developers."""
+    if category.__module__.startswith("memreg"):
+        print(f"memreg: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(message: str) -> NoReturn:

@@ -113,7 +113,7 @@ def _get(ref: Any, job: Job) -> Prediction:
     except RayError as error:
         raise MemregError(
             f"a worker or its node died {ATTEMPTS} times while {member} was trained "
-            f"({type(error).__name__}): Ray's logs on the node say of what"
+            f"({type(error).__name__}): see Ray's logs on that node for the cause"
         ) from None
     return prediction
 

@@ -18,7 +18,7 @@ from scipy.stats import norm
 from memreg.estimators.counts import Floats, Mask
 from memreg.estimators.hypergeometric import tail
 from memreg.estimators.products import product
-from memreg.estimators.scores import difference_interval
+from memreg.estimators.scores import FORGIVEN, difference_interval
 
 ROWS = 256
 """Training examples of a block: with 10,000 test examples its counts stay in the cache."""
@@ -98,8 +98,9 @@ def strong_pairs(included: Mask, correct: Mask, threshold: float, limit: int = 1
     right = correct.sum(0)
     for block in influence_blocks(included, correct):
         influence = block.influence()
-        below += int((influence <= -threshold).sum())
-        i, j = torch.nonzero(influence >= threshold).T
+        least = threshold - FORGIVEN * torch.finfo(influence.dtype).eps  # as `scores.reaches`
+        below += int((influence <= -least).sum())
+        i, j = torch.nonzero(influence >= least).T
         above += len(i)
         new = torch.stack([i + block.first, j, block.together[i, j], block.included[i].long()], 1).numpy()
         own = tail(new[:, 2], len(correct), new[:, 3], right[new[:, 1]])

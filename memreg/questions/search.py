@@ -198,7 +198,9 @@ def run(request: Request, where: Where, progress: Progress) -> Outcome[Found]:
             return grow
 
         def report(trial: Told) -> None:
-            progress.say(_line(trial, fill.progress(told(trials), targets) if targets else None))
+            so_far = told(trials)
+            _hold(kept, so_far, targets)
+            progress.say(_line(trial, fill.progress(so_far, targets) if targets else None))
 
         alone = partial(exclusively, storage)
         what = Search(trials, space, goal, request.members, request.trials)
@@ -301,11 +303,24 @@ def recipe(trial: Told) -> str:
     return ", ".join(value if key == "model" else f"{key} {value}" for key, value in values)
 
 
-def _cells(kept: Study, finished: Sequence[Told], targets: Targets | None) -> pd.DataFrame:
-    """Give the rows of `Found.table`."""
+def _chosen(finished: Sequence[Told], targets: Targets | None) -> list[str]:
+    """Run ids of the cells that fill targets, in their order; of a search for the best, of all whole ones."""
     if targets:
         chosen = list(fill.progress(finished, targets).filled.values())
     else:
         chosen = [trial for trial in finished if trial.whole]
-    table = kept.registry.rows(dict.fromkeys(trial.notes["run_id"] for trial in chosen))
+    return list(dict.fromkeys(trial.notes["run_id"] for trial in chosen))
+
+
+def _hold(kept: Study, finished: Sequence[Told], targets: Targets | None) -> None:
+    """Of the trials' cells, let the study hold those that are chosen so far."""
+    chosen = _chosen(finished, targets)
+    kept.let_go({t.notes["run_id"] for t in finished if "run_id" in t.notes}.difference(chosen))
+    kept.hold(chosen)
+
+
+def _cells(kept: Study, finished: Sequence[Told], targets: Targets | None) -> pd.DataFrame:
+    """Give the rows of `Found.table`."""
+    _hold(kept, finished, targets)
+    table = kept.registry.rows(_chosen(finished, targets))
     return table if targets or table.empty else table.sort_values("test_accuracy", ascending=False)

@@ -21,11 +21,11 @@ class Request(Asked):
     """What is asked of `-e train`, beside the fields of the cell."""
 
     dataset: str
-    """A data set's name, as digits or folder:PATH: docs/datasets.md."""
+    """A data set's name, as digits or folder:PATH: docs/grids.md."""
     members: int = Field(40, ge=1)
     """Networks to train."""
     study: str = "train"
-    """Name of the study."""
+    """Name of the study: it holds every cell that was asked for under its name."""
 
 
 def run(

@@ -11,6 +11,8 @@ from mlflow.store.entities.paged_list import PagedList
 from memreg.errors import MemregError
 from memreg.registry.connection import one_line
 from memreg.registry.frames import METRICS, Value, Wide, stored_names
+from memreg.registry.holding import KEY, held_filter
+from memreg.registry.leases import DRIVER
 
 PAGE = 1000
 IDS = 100  # run ids in one filter
@@ -50,6 +52,16 @@ class Api:
             found += self.find(f"attributes.run_id IN ({listed})", view=ViewType.ALL)
         return found
 
+    def study(self, name: str, experiment_id: str | None = None) -> Run | None:
+        """The run of a study, in one experiment or in all."""
+        found = self.find(f"tags.`memreg.kind` = 'study' and tags.`memreg.study` = '{name}'", NEWEST)
+        return chosen([run for run in found if experiment_id in (None, run.info.experiment_id)])
+
+    def held(self, study: str, study_run_id: str) -> list[tuple[str, str]]:
+        """(run id, value of the tag that says so) of a study's cells, in no particular order."""
+        found = self.find(held_filter(study, study_run_id))
+        return [(run.info.run_id, run.data.tags[KEY + study]) for run in found]
+
     def page(
         self, where: str, order: str, size: int, token: str | None = None, view: int = ViewType.ACTIVE_ONLY
     ) -> PagedList[Run]:
@@ -68,6 +80,16 @@ class Api:
             token = page.token
             if not token:
                 return found
+
+
+def chosen(runs: Sequence[Run]) -> Run | None:
+    """A study's run, of those of its name, newest first: one of this version, one that finished, any.
+
+    Earlier versions of memreg opened a run for each command; since, one run is opened again.
+    """
+    return min(
+        runs, key=lambda run: (DRIVER not in run.data.tags, run.info.status != "FINISHED"), default=None
+    )
 
 
 def newest(client: MlflowClient, run_id: str, key: str) -> dict[int, float]:

@@ -65,7 +65,7 @@ def _scheme(uri: str) -> str:
     try:
         scheme, _ = urlsplit(uri).scheme, urlsplit(uri).port
     except ValueError as error:  # brackets without end, a port that is no number
-        raise MemregError(f"tracking URI {masked(uri)} is none: {one_line(error)}") from error
+        raise MemregError(f"tracking URI {masked(uri)} is not valid: {one_line(error)}") from error
     return scheme
 
 

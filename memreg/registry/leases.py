@@ -1,9 +1,10 @@
 """Who is at work on a cell.
 
 A driver claims a cell by the tag `memreg.lease` of the cell's run, and gives it back when it is finished.
-That it lives it says once for all its cells, by the tag `memreg.heartbeat` of its study's run. A lease counts
-for nothing once its study has ended, its process is gone from this machine, or its heart has been silent for
-EXPIRY seconds, clocks being right to well within that.
+That it lives it says once for all its cells, by the tags `memreg.driver` and `memreg.heartbeat` of its own
+run: its study's, or where another driver is at work on that study, one beside it. A lease counts for nothing
+once that run has ended or has another driver, its process is gone from this machine, or its heart has been
+silent for EXPIRY seconds, clocks being right to well within that.
 
 MLflow cannot compare and set. On a database one driver at a time claims cells (`connection.exclusive`); over
 HTTP, where nothing is exclusive, a claim must have stood for SETTLE seconds.
@@ -25,7 +26,7 @@ from mlflow.exceptions import MlflowException
 from memreg.errors import TakenError
 from memreg.processes import exists, machine
 
-LEASE, HEARTBEAT = "memreg.lease", "memreg.heartbeat"
+LEASE, DRIVER, HEARTBEAT = "memreg.lease", "memreg.driver", "memreg.heartbeat"
 BEAT, EXPIRY, SETTLE = 15.0, 300.0, 2.0
 """Seconds. MLflow's own retries may keep a heart silent for four minutes while a server is down."""
 
@@ -33,24 +34,34 @@ BEAT, EXPIRY, SETTLE = 15.0, 300.0, 2.0
 class Leases:
     """The cells that this driver is at work on, as a context manager around its work."""
 
-    def __init__(self, client: MlflowClient, study_run_id: str) -> None:
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        """run_id: of the driver's own run."""
         self._client = client
-        self._study = study_run_id
+        self._own = run_id
         self._held: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._value = json.dumps(
             {
                 "token": uuid.uuid4().hex,
-                "study": study_run_id,
+                "study": run_id,
                 "machine": machine(),
                 "pid": os.getpid(),
                 "since": datetime.now().astimezone().isoformat(" ", "seconds"),
             }
         )
 
+    def drive(self) -> None:
+        """Say that this driver is at work in its own run."""
+        self._client.set_tag(self._own, HEARTBEAT, str(time.time()))
+        self._client.set_tag(self._own, DRIVER, self._value)
+
+    def drives(self) -> bool:
+        """Whether no other driver has said so since."""
+        return bool(self._client.get_run(self._own).data.tags.get(DRIVER) == self._value)
+
     def __enter__(self) -> Self:
-        self._client.set_tag(self._study, HEARTBEAT, str(time.time()))
+        self.drive()
         self._thread.start()
         return self
 
@@ -62,7 +73,7 @@ class Leases:
                 if error is not None:
                     self._end(run_id, error)
                 self.release(run_id)
-            self._client.delete_tag(self._study, HEARTBEAT)
+            self._client.delete_tag(self._own, HEARTBEAT)
 
     def __contains__(self, run_id: str) -> bool:
         return run_id in self._held
@@ -127,7 +138,7 @@ class Leases:
     def _beat(self) -> None:
         while not self._stop.wait(BEAT):
             with suppress(MlflowException):  # the server may be back for the next one
-                self._client.set_tag(self._study, HEARTBEAT, str(time.time()))
+                self._client.set_tag(self._own, HEARTBEAT, str(time.time()))
 
 
 def end_status(error: BaseException) -> str:
@@ -135,9 +146,19 @@ def end_status(error: BaseException) -> str:
     return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
 
 
-def _alive(lease: dict[str, Any], study: Run) -> bool:
-    if study.info.status != "RUNNING" or study.info.lifecycle_stage != "active":
+def driven(run: Run) -> bool:
+    """Whether a driver is at work in a study's run."""
+    text = run.data.tags.get(DRIVER)
+    return _alive(json.loads(text) if text else {}, run)
+
+
+def _alive(lease: dict[str, Any], run: Run) -> bool:
+    """run: of the driver that has the lease."""
+    if run.info.status != "RUNNING" or run.info.lifecycle_stage != "active":
         return False
-    if lease["machine"] == machine() and not exists(lease["pid"]):
+    driver = run.data.tags.get(DRIVER)
+    if driver is not None and json.loads(driver)["token"] != lease.get("token"):
         return False
-    return time.time() - float(study.data.tags.get(HEARTBEAT, 0)) < EXPIRY
+    if lease.get("machine") == machine() and not exists(lease["pid"]):
+        return False
+    return time.time() - float(run.data.tags.get(HEARTBEAT, 0)) < EXPIRY

@@ -1,5 +1,6 @@
 """Reading the registry: cells as a frame, predictions as arrays. Reading never writes."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -8,12 +9,13 @@ from mlflow.entities.run import Run
 from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 
-from memreg.errors import MemregError
+from memreg.errors import IncompleteStudyWarning, MemregError
 from memreg.members import Members
-from memreg.registry.api import NEWEST, Api, newest
+from memreg.registry.api import Api, newest
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, outage
 from memreg.registry.frames import frame
+from memreg.registry.holding import position
 from memreg.registry.sql import sql_reader
 from memreg.registry.stored_cell import StoredCell
 from memreg.registry.tables import read_table
@@ -25,8 +27,8 @@ COMPLETE = "tags.`memreg.kind` = 'cell' and tags.`memreg.status` = 'complete'"
 class Registry:
     """Complete cells of a tracking store, across its experiments.
 
-    A cell is named by its hash, by at least six digits of it, or by its run id; a study by its name (its
-    newest run with that name) or its run id.
+    A cell is named by its hash, by at least six digits of it, or by its run id; a study by its name or its
+    run id.
     """
 
     def __init__(self, tracking_uri: str | None = None) -> None:
@@ -45,19 +47,39 @@ class Registry:
     ) -> pd.DataFrame:
         """One row per cell: `run_id`, `cell`, `study`, then params and metrics by their MLflow names.
 
-        With `study`, its cells in the order of its grid, else all complete cells, oldest first. `where` is a
+        With `study`, its cells in the order in which they were asked for, else all cells, oldest first. Cells
+        that have never had all their members are not listed; of a study's a warning counts them. `where` is a
         filter in MLflow's language, as "params.dataset = 'digits' and metrics.test_accuracy > 0.9".
         `columns` chooses params and metrics.
         """
         if study is None:
             where = f"{COMPLETE} and {where}" if where else COMPLETE
             return frame(self._fast.wide(where, columns), columns)
-        listed = self.artifacts(self.study_run(study)).get("cells.parquet")
-        run_ids = read_table(listed)["run_id"].tolist()
+        held = self.held(study)
         if where:
             fitting = set(self._fast.wide(f"tags.`memreg.kind` = 'cell' and {where}", ()).run_id)
-            run_ids = [run_id for run_id in run_ids if run_id in fitting]
-        return self.rows(run_ids, columns)
+            held = [run_id for run_id in held if run_id in fitting]
+        scored = self.rows(held, ["members"])
+        ready = scored.loc[scored["members"].notna(), "run_id"].tolist()
+        if missing := len(held) - len(ready):
+            warnings.warn(
+                f"study {study}: {missing} of its {len(held)} cells have not all their members yet and are "
+                "not listed",
+                IncompleteStudyWarning,
+                stacklevel=2,
+            )
+        return self.rows(ready, columns)
+
+    def held(self, study: str) -> list[str]:
+        """Run ids of a study's cells, those in training too, in the order in which they were asked for."""
+        run = self.study_run(study)
+        found = self._fast.held(run.data.tags["memreg.study"], run.info.run_id)
+        if found:
+            return [run_id for run_id, value in sorted(found, key=lambda each: position(each[1]))]
+        artifacts = self.artifacts(run)
+        if "cells.parquet" not in artifacts.names("", ".parquet"):
+            return []
+        return list(read_table(artifacts.get("cells.parquet"))["run_id"])
 
     def rows(self, run_ids: Iterable[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of `cells` for these runs, in this order."""
@@ -103,17 +125,10 @@ class Registry:
         return found[0] if found else self._run(cell, "cell")
 
     def study_run(self, study: str) -> Run:
-        """The MLflow run of a study; of several with this name, the newest that has its cells."""
+        """The MLflow run of a study, by its name or its run id."""
         if not study:
             raise MemregError("which study? Give its name or its run id")
-        found = self._api.find(
-            f"tags.`memreg.kind` = 'study' and tags.`memreg.study` = '{_plain(study)}'",
-            NEWEST,
-        )
-        done = [run for run in found if run.info.status == "FINISHED"]
-        if done or found:
-            return (done or found)[0]
-        return self._run(study, "study")
+        return self._api.study(_plain(study)) or self._run(study, "study")
 
     def analyses(self, cells: Iterable[str]) -> list[Run]:
         """Runs of analyses that took any of these cells, by hash: of each name the newest, oldest first."""
@@ -185,5 +200,5 @@ def _all_there(wanted: Iterable[str], found: Iterable[str]) -> None:
 
 def _plain(text: str) -> str:
     if "'" in text or "%" in text:
-        raise MemregError(f"{text!r} names nothing in a registry: no quotes or percent signs")
+        raise MemregError(f"{text!r} is not a valid name: quotes and percent signs are not allowed")
     return text

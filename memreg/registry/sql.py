@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, aliased
 from memreg.registry.api import unusable
 from memreg.registry.connection import PATIENCE
 from memreg.registry.frames import METRICS, Value, Wide, stored_names
+from memreg.registry.holding import KEY
 
 REVISIONS = frozenset({"1b5f0d9ad7c1", "dc11669786a5"})
 """Values of `alembic_version` that are tested: MLflow 3.10's, the lowest that is supported, and 3.17's."""
@@ -30,7 +31,7 @@ _translate: Any = getattr(sqlalchemy_store, "_get_sqlalchemy_filter_clauses", No
 
 
 class Sql:
-    """The runs of a tracking database: `Api.wide` and `Api.wide_of`, fast."""
+    """The runs of a tracking database: `Api.wide`, `Api.wide_of` and `Api.held`, fast."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -56,6 +57,17 @@ class Sql:
         with self._snapshot() as connection:
             chosen: sa.Select[Any] = sa.select(SqlRun.run_uuid).where(SqlRun.run_uuid.in_(run_ids))
             return self._read(connection, chosen, columns)
+
+    def held(self, study: str, study_run_id: str) -> list[tuple[str, str]]:
+        with self._snapshot() as connection:
+            columns: tuple[Any, ...] = (SqlTag.run_uuid, SqlTag.value)
+            chosen = (
+                sa.select(*columns)
+                .join(SqlRun, SqlRun.run_uuid == SqlTag.run_uuid)
+                .where(SqlTag.key == KEY + study, SqlTag.value.like(f"{study_run_id}%"))
+                .where(SqlRun.lifecycle_stage == "active")
+            )
+            return [(run_id, value) for run_id, value in connection.execute(chosen)]
 
     def _read(self, connection: sa.Connection, chosen: sa.Select[Any], columns: Sequence[str] | None) -> Wide:
         cell, study, schema = (aliased(SqlTag) for _ in range(3))

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
@@ -19,13 +19,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
 from memreg.cell import Cell
-from memreg.errors import MemregError
+from memreg.errors import MemregError, TakenError
 from memreg.members import Members
-from memreg.registry.api import newest
+from memreg.registry.api import Api, newest
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, environment_run_id, exclusive, masked, outage
 from memreg.registry.frames import METRICS, METRICS_SCHEMA
-from memreg.registry.leases import SETTLE, Leases, end_status
+from memreg.registry.holding import KEY, holding_tag, merged_commands, position
+from memreg.registry.leases import SETTLE, Leases, driven, end_status
 from memreg.registry.provenance import provenance
 from memreg.registry.shards import read_shard, write_shard
 from memreg.registry.view import view_tag
@@ -60,6 +61,14 @@ class RunWriter:
             [Param(key, str(value)) for key, value in (params or {}).items()],
             [RunTag(key, value) for key, value in all_tags.items()],
         )
+
+    def withdraw(self, kept: Collection[str]) -> None:
+        """Set metrics of an earlier conclusion to NaN, but for those that are about to be logged again."""
+        now = int(time.time() * 1000)
+        known = self.client.get_run(self.run_id).data.metrics
+        stale = [Metric(key, float("nan"), now, 0) for key in known if key not in kept]
+        if stale:
+            self.client.log_batch(self.run_id, stale)
 
     def log_series(self, series: Mapping[str, Iterable[tuple[int, float]]]) -> None:
         """(step, value) pairs of each metric."""
@@ -200,6 +209,56 @@ class Store:
         run = self.client.create_run(self.experiment_id, tags=self._context | own, run_name=name)
         return RunWriter(self.client, run)
 
+    @contextmanager
+    def open_study(
+        self, study: str, tags: Mapping[str, str]
+    ) -> Iterator[tuple[RunWriter, RunWriter, Leases]]:
+        """A study's run, this driver's own run, and its leases.
+
+        The study's run is one for its name: the newest of the experiment is opened again, or the run that
+        `mlflow run` opened becomes it, or a fresh one does. It is the driver's own too, unless another driver
+        is at work in it: then the driver's is a run beside it. A run that `mlflow run` opened and that is
+        not the study's hangs under it as a run of kind `command`.
+        """
+        experiment = self.experiment_id
+        with ExitStack() as stack:
+            with exclusive(self.client.tracking_uri) as alone_here:
+                found = Api(self.client).study(study, experiment)
+                if found is None:
+                    run = self.open_run("study", study, {"memreg.study": study, **tags})
+                    stack.enter_context(ended(run))
+                    own = run
+                else:
+                    run = RunWriter(self.client, found)
+                    own = self._beside(run, study, stack, free=not driven(found))
+                leases = Leases(self.client, own.run_id)
+                leases.drive()
+            if not alone_here:
+                time.sleep(SETTLE)
+                first = Api(self.client).study(study, experiment)
+                if own is run and (first is None or first.info.run_id != run.run_id or not leases.drives()):
+                    raise TakenError(f"another driver has opened study '{study}' at this moment: start again")
+            if found is not None:
+                known = found.data.tags.get("memreg.command", "")
+                new = provenance()
+                new["memreg.command"] = merged_commands(known, new.get("memreg.command", ""))
+                run.log(tags={**new, **tags})
+            with leases:
+                yield run, own, leases
+
+    def _beside(self, run: RunWriter, study: str, stack: ExitStack, free: bool) -> RunWriter:
+        """The driver's own run, for a study that has one; free: whether no other driver is at work in it."""
+        own = run
+        if free:
+            self.client.update_run(run.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+            stack.enter_context(ended(run))
+        if not free or self._outer is not None:
+            tags = {"memreg.study": study, "mlflow.parentRunId": run.run_id}
+            beside = self.open_run("command", f"goes on with {study}", tags)
+            stack.enter_context(ended(beside))
+            own = run if free else beside
+        return own
+
     def run(self, run_id: str) -> RunWriter:
         """A run that exists, to add to it."""
         return RunWriter(self.client, self.client.get_run(run_id))
@@ -285,6 +344,23 @@ class Store:
         }
         name = f"{cell.recipe.model} {cell.dataset}"
         return self.client.create_run(self.experiment_id, tags=self._context | tags, run_name=name)
+
+    def held(self, study: str, run: RunWriter) -> dict[str, int]:
+        """The place of each cell that a study holds, by its run id."""
+        return {run_id: position(value) for run_id, value in Api(self.client).held(study, run.run_id)}
+
+    def undeleted(self, run_ids: Sequence[str]) -> list[str]:
+        """Those of these runs that are not deleted, in this order."""
+        active = {r.info.run_id for r in Api(self.client).runs(run_ids) if r.info.lifecycle_stage == "active"}
+        return [run_id for run_id in run_ids if run_id in active]
+
+    def hold(self, run_id: str, parent: RunWriter, study: str, place: int) -> None:
+        """Make the cell of a run one of the study's cells."""
+        self.client.set_tag(run_id, *holding_tag(study, parent.run_id, place))
+
+    def let_go(self, run_id: str, study: str) -> None:
+        """Make it none of them any more."""
+        self.client.delete_tag(run_id, KEY + study)
 
     def adopt(self, writer: RunWriter, parent: RunWriter, study: str) -> None:
         """Hang an existing cell under the newest study run that asked for it."""

@@ -8,6 +8,7 @@ know it says so and shows the plain list.
 import json
 
 from memreg.registry.connection import masked
+from memreg.registry.holding import held_filter
 
 FRACTION = "memorized_fraction/0.25"
 COLUMNS = (
@@ -40,7 +41,7 @@ def run_link(tracking_uri: str, experiment_id: str, run_id: str) -> str:
 def view_tag(study: str, study_run_id: str) -> tuple[str, str]:
     """Key and value of the experiment tag."""
     state = {
-        "searchFilter": f"tags.`memreg.kind` = 'cell' and tags.`mlflow.parentRunId` = '{study_run_id}'",
+        "searchFilter": f"tags.`memreg.kind` = 'cell' and {held_filter(study, study_run_id)}",
         "orderByKey": "metrics.`test_accuracy`",
         "orderByAsc": False,
         "selectedColumns": COLUMNS,

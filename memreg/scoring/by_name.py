@@ -45,7 +45,7 @@ def peer_scores(cell: StoredCell, neighbours: Groups | None = None) -> pd.DataFr
     own, labels = outcomes(cell), cell.train_labels
     second = half(own.block) == 1
     if second.all() or not second.any():
-        raise MemregError(f"{cell} has one block of members: finding peers takes two halves, train more")
+        raise MemregError(f"{cell} has one block of members, and finding peers needs two: train more")
 
     def found_in(rows: Mask) -> csr_array:
         return find_peers(own.included[rows], own.correct_train[rows], labels)

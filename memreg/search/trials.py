@@ -61,7 +61,7 @@ class Verdict:
     """What a trial's members so far say of it."""
 
     value: float
-    """Optuna's."""
+    """The value told to Optuna."""
     stop: bool
     """Train no more of its members."""
     pruned: bool = False

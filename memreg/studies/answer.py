@@ -39,8 +39,11 @@ def log(run: RunWriter, answer: Answer) -> None:
 
     `memreg report` finds the analyses of a study's cells by that tag.
     """
-    run.log(metrics=answer.metrics(), tags=cells_tags(answer.cells))
-    for name, table in answer.tables().items():
+    metrics, tables = answer.metrics(), answer.tables()
+    if tables:
+        run.withdraw({key for key, value in metrics.items() if value == value})
+    run.log(metrics=metrics, tags=cells_tags(answer.cells))
+    for name, table in tables.items():
         run.artifacts.put(name, _text(table) if isinstance(table, str) else table.to_parquet)
     for name, figure in answer.figures().items():
         run.artifacts.put(f"figures/{name}.png", partial(figures.save, figure))

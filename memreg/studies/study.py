@@ -20,7 +20,6 @@ from memreg.precision import slow_bf16
 from memreg.registry import CellWriter, Registry, RunWriter, Store
 from memreg.registry.leases import Leases
 from memreg.registry.shards import read_shards
-from memreg.registry.store import ended
 from memreg.registry.stored_cell import COUNTED
 from memreg.show import notes
 from memreg.show.report import write_report
@@ -67,6 +66,8 @@ class Study:
 
     name: str
     run: RunWriter
+    driver: RunWriter
+    """The run under whose name this driver works: the study's own, or one beside it."""
     registry: Registry
     _store: Store
     _leases: Leases
@@ -83,7 +84,7 @@ class Study:
         known = [c.item.cell for c in self._cells]
         missing = [item for item in items if item.cell not in known]
         asked = [(item.cell, set(item.wanted)) for item in missing]
-        claims = self._store.claim(asked, self.run, self.name, self._leases)
+        claims = self._store.claim(asked, self.driver, self.name, self._leases)
         new = [
             CellTraining(item, set(item.wanted), self._leases, writer)
             for item, (writer, _) in zip(missing, claims, strict=True)
@@ -143,7 +144,7 @@ class Study:
     def _claim(self, cells: Sequence[CellTraining]) -> list[str]:
         """Take the cells of the study that are free again; who is at work on the others."""
         claims = self._store.claim(
-            [(c.item.cell, c.wanted) for c in cells], self.run, self.name, self._leases
+            [(c.item.cell, c.wanted) for c in cells], self.driver, self.name, self._leases
         )
         for c, (writer, _) in zip(cells, claims, strict=True):
             c.writer = writer
@@ -182,9 +183,24 @@ class Study:
     def _find(self, cell: Cell) -> CellTraining:
         return next(c for c in self._cells if c.item.cell == cell)
 
+    def hold(self, run_ids: Iterable[str]) -> None:
+        """Make the cells of these runs the study's, as far as they are not."""
+        held = self._store.held(self.name, self.run)
+        listed = [] if held else self.registry.held(self.run.run_id)  # by an earlier version
+        known = self._store.undeleted(listed)
+        new = [run_id for run_id in dict.fromkeys([*known, *run_ids]) if run_id not in held]
+        for position, run_id in enumerate(new, max(held.values(), default=-1) + 1):
+            self._store.hold(run_id, self.run, self.name, position)
+
+    def let_go(self, run_ids: Iterable[str]) -> None:
+        """Take the cells of these runs out of the study; they stay in the registry."""
+        gone = set(run_ids)
+        for run_id in [run_id for run_id in self.registry.held(self.run.run_id) if run_id in gone]:
+            self._store.let_go(run_id, self.name)
+
     def table(self) -> pd.DataFrame:
-        """The study's cells, in the order of its grid, as cells.parquet."""
-        return self.registry.rows(c.writer.run_id for c in self._cells)
+        """All cells that the study holds and that have been complete, as cells.parquet."""
+        return self.registry.cells(self.run.run_id)
 
     def conclude(self, table: pd.DataFrame, answer: A, note: str) -> Outcome[A]:
         """Keep what the study has come to: its cells, what was answered from them, and its page.
@@ -212,11 +228,11 @@ def open_study(
 
     Raises `TakenError`, with nothing trained, if others are at work on one and there is no time to wait.
     """
-    store = Store(where.tracking_uri)
-    run = store.open_run("study", study, {"memreg.study": study, "memreg.grid": grid.name})
-    with ended(run), Leases(store.client, run.run_id) as leases:
-        opened = Study(study, run, Registry(where.tracking_uri), store, leases, where, progress)
+    store, registry = Store(where.tracking_uri), Registry(where.tracking_uri)
+    with store.open_study(study, {"memreg.grid": grid.name}) as (run, driver, leases):
+        opened = Study(study, run, driver, registry, store, leases, where, progress)
         opened.add(*items)
+        opened.hold(opened.writer(item.cell).run_id for item in items)
         store.save_view(study, run)
         run.log(note=notes.study(study, grid))
         yield opened

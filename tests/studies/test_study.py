@@ -19,6 +19,7 @@ def test_runs_are_the_contract_read_without_memreg(done):
     client = mlflow.MlflowClient(uri(directory))
     study = client.get_run(outcome.run_id)
     tags = {k: v for k, v in study.data.tags.items() if k.startswith("memreg.")}
+    assert json.loads(tags.pop("memreg.driver"))["study"] == study.info.run_id
     assert tags.pop("memreg.versions").startswith("Python 3.")
     assert tags.pop("memreg.cells").split(",") == outcome.cells["cell"].tolist()
     assert tags == {
@@ -39,6 +40,7 @@ def test_runs_are_the_contract_read_without_memreg(done):
         assert tags["mlflow.parentRunId"] == study.info.run_id
         assert tags["memreg.status"] == "complete"
         assert tags["memreg.study"] == "tiny"
+        assert tags["memreg.held_by/tiny"].startswith(f"{study.info.run_id} ")
         assert len(tags["memreg.cell"]) == len(tags["memreg.dataset_fingerprint"]) == 64
         assert "mlflow.note.content" in tags
         assert cell.info.status == "FINISHED"
