@@ -1,25 +1,46 @@
 """`memreg cells` and `memreg scores`: what the registry holds, as tables or CSV."""
 
 import click
+import pandas as pd
 
 from memreg import options
 from memreg.registry import Registry
 from memreg.show import terminal
 
+SERVING = ("all", "fixed", "leave_one_out", "leave_group_out", "removal")
+"""Designs of the members of leave-one-out and of marginal utility."""
+
 
 @click.command()
 @click.option("--study", help="Name or run id; default: every complete cell.")
-@click.option("--csv", is_flag=True, help="All columns, as CSV.")
+@click.option("--all", "everything", is_flag=True, help="Also cells that only serve a search or an analysis.")
+@click.option("--csv", is_flag=True, help="All cells with all columns, as CSV.")
 @options.TRACKING
-def cells(study: str | None, csv: bool, tracking_uri: str | None) -> None:
-    """One line per cell."""
-    table = Registry(tracking_uri).cells(study)
+def cells(study: str | None, everything: bool, csv: bool, tracking_uri: str | None) -> None:
+    """One line per cell.
+
+    Without --study, cells that a search tried and did not choose, and those of leave-one-out and of marginal
+    utility, are counted and not listed.
+    """
+    registry = Registry(tracking_uri)
+    table = registry.cells(study)
     if csv:
         click.echo(table.to_csv(index=False), nl=False)
-    elif table.empty:
+        return
+    if table.empty:
         click.echo("no complete cells yet: `memreg corr_grid` trains 19")
-    else:
-        terminal.show_cells(table)
+        return
+    shown = table if study or everything else table[~serving(registry, table)]
+    if not shown.empty:
+        terminal.show_cells(shown)
+    if hidden := len(table) - len(shown):
+        click.echo(f"{hidden} more cells only serve a search or an analysis: --all lists them")
+
+
+def serving(registry: Registry, table: pd.DataFrame) -> "pd.Series[bool]":
+    """Which cells only serve a search or an analysis. table: as `Registry.cells` gives it."""
+    rejects = registry.cells(where="tags.`memreg.target` = 'none'", columns=())["run_id"]
+    return table["design"].isin(SERVING) | table["run_id"].isin(rejects)
 
 
 @click.command()

@@ -24,8 +24,9 @@ from rich.text import Text
 from memreg.cell import Cell
 from memreg.registry.connection import masked
 from memreg.registry.view import ui_address
+from memreg.show.cell_table import FRACTION, cell_columns, fitting, percent
 
-FRACTION = "memorized_fraction/0.25"
+TEXTS = ("data set", "model", "design", "study")
 
 
 def console(stderr: bool = False) -> Console:
@@ -105,7 +106,7 @@ class Reporter:
         seconds = time.monotonic() - self._began
         self.say(
             f"[{len(self._done)}/{len(self._members)}] {cell.recipe.model} on {cell.dataset}: test accuracy "
-            f"{metrics['test_accuracy']:.1%}, memorized {_percent(metrics[FRACTION])}, "
+            f"{metrics['test_accuracy']:.1%}, memorized {percent(metrics[FRACTION])}, "
             f"{metrics['members']:.0f} members, {seconds:.0f} s"
         )
 
@@ -160,10 +161,10 @@ def show_targets(rows: Sequence[Mapping[str, Any]]) -> None:
         shown.add_column(name, no_wrap=name == "hash")
     for row in rows:
         if "cell" not in row:
-            shown.add_row(_percent(row["target"]), "open")
+            shown.add_row(percent(row["target"]), "open")
             continue
         shown.add_row(
-            *(_percent(row.get(key)) for key in ("target", "test_accuracy", FRACTION)),
+            *(percent(row.get(key)) for key in ("target", "test_accuracy", FRACTION)),
             *(f"{row[key]:.0f}" for key in ("members", "trial")),
             row["cell"][:8],
             escape(row["recipe"]),
@@ -172,39 +173,21 @@ def show_targets(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def show_cells(table: pd.DataFrame) -> None:
-    """The cells as a table, in order of test accuracy."""
+    """The cells as a table, in order of test accuracy, and which columns the terminal is too narrow for."""
+    out = console()
+    columns = cell_columns(table)
+    names = fitting(columns, out.width) if out.is_terminal else list(columns)
     shown = Table(box=None, header_style="bold", padding=(0, 1))
-    numbers = (
-        "weight decay",
-        "augm.",
-        "parameters",
-        "members",
-        "test",
-        "incl.",
-        "excl.",
-        "mean score",
-        "memorized",
-        "hash",
-    )
-    for name in ("data set", "model"):
-        shown.add_column(name, no_wrap=True)
-    for name in numbers:
-        shown.add_column(name, justify="right", no_wrap=True)
-    table = table if "test_accuracy" in table else table.assign(test_accuracy=float("nan"))
-    for row in table.sort_values("test_accuracy", ascending=False).to_dict("records"):
-        shown.add_row(
-            escape(row["dataset"]),
-            escape(row["model"]),
-            _number(row.get("weight_decay"), "g"),
-            _number(row.get("augmentation"), "g"),
-            _number(row.get("parameters"), ",.0f"),
-            f"{row['members']:.0f}",
-            *(_percent(row.get(key)) for key in ("test_accuracy", "included_accuracy", "excluded_accuracy")),
-            _number(row.get("mean_score")),
-            _percent(row.get(FRACTION)),
-            row["cell"][:8],
+    for name in names:
+        left = name in TEXTS
+        shown.add_column(name, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+    for values in zip(*(columns[name] for name in names), strict=True):
+        shown.add_row(*map(escape, values))
+    out.print(shown)
+    if hidden := [name for name in columns if name not in names]:
+        out.print(
+            f"A wider terminal also shows these columns: {', '.join(hidden)}", markup=False, highlight=False
         )
-    console().print(shown)
 
 
 def show_arms(table: pd.DataFrame) -> None:
@@ -258,13 +241,3 @@ class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.speed
         return Text(f"{60 * speed:.0f}/min" if speed else "", style="progress.data.speed")
-
-
-def _percent(value: float | None) -> str:
-    return _number(value, ".1%")
-
-
-def _number(value: float | str | None, form: str = ".4f") -> str:
-    if isinstance(value, str):  # an augmentation of the user's among strengths
-        return value
-    return "-" if value is None or value != value else f"{value:{form}}"

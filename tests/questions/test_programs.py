@@ -70,6 +70,23 @@ def test_the_command_line_lists_cells_and_scores(done, monkeypatch, capsys):
     assert len(program(monkeypatch, capsys, memreg, "scores", hash_, "--csv").splitlines()) == 301
 
 
+def test_cells_that_only_serve_an_analysis_are_counted_and_listed_when_asked_for(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    cells = [{"dataset": "digits+subset=100"}, {"dataset": "digits+subset=100", "epochs": 1}]
+    grown = run(tiny(members=2, cells=cells), tmp_path, "tiny")
+    chosen, reject = grown.cells["cell"]
+    mlflow.MlflowClient().set_tag(grown.cells["run_id"][1], "memreg.target", "none")
+    listed = program(monkeypatch, capsys, memreg, "cells")
+    assert chosen[:8] in listed
+    assert reject[:8] not in listed
+    assert "1 more cells" in listed
+    assert reject[:8] in program(monkeypatch, capsys, memreg, "cells", "--all")
+    assert reject[:8] in program(monkeypatch, capsys, memreg, "cells", "--study", "tiny")
+
+
 def test_a_plan_counts_members_images_and_storage(monkeypatch, capsys):
     out = program(monkeypatch, capsys, memreg, "plan", "--grid", "smoke", "--throughput", "10")
     assert "4 cells, 40 members" in out
