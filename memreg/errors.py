@@ -16,5 +16,9 @@ class OutageError(MemregError):
     """What failed is around memreg, and not what it was asked: a disk, a database, a server."""
 
 
+class InterruptedStudy(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM, while a study was open: what it has trained is stored."""
+
+
 class IncompleteStudyWarning(UserWarning):
     """Cells of a study are left out, because they have not all their members yet."""

@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 from memreg import interruption
 from memreg.asked import Asked, first_error
 from memreg.careful_yaml import load
-from memreg.errors import MemregError
+from memreg.errors import InterruptedStudy, MemregError
 from memreg.grid import DESIGN_KEYS
 from memreg.recipe import Recipe
 from memreg.show import plain_text
@@ -143,8 +143,11 @@ def run(command: click.Command) -> NoReturn:
         _fail(error.format_message())
     except MemregError as error:
         _fail(str(error))
+    except InterruptedStudy:
+        print("interrupted: what was trained is kept; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
     except (KeyboardInterrupt, click.Abort):
-        print("interrupted: what was trained is kept, the same command goes on", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -70,7 +70,7 @@ def _same_code(job: Job) -> None:
         if digest("code", name) != planned:
             raise MemregError(
                 f"{name} has changed since the study began, or is another one on {platform.node()}: put it "
-                "back, and the same command goes on"
+                "back, and run the same command again to go on"
             )
 
 

@@ -35,7 +35,10 @@ def build(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Modu
     if name.startswith(PREFIX):
         return from_timm(name, image_shape, classes)
     if name not in _CONSTRUCTORS:
-        listing = f"memreg.models.names() lists them, and {PREFIX}NAME is any of timm's"
+        listing = (
+            f"models are {', '.join(_CONSTRUCTORS)}, {PREFIX}NAME for any of timm's, and "
+            "package.module:function for your own"
+        )
         raise unknown(name, _CONSTRUCTORS, listing)
     return _CONSTRUCTORS[name](name, image_shape, classes)
 

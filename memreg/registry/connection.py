@@ -95,7 +95,7 @@ def one_line(error: BaseException) -> str:
 def outage(error: BaseException) -> OutageError | None:
     """What to say where an error is a disk's, a database's or a server's; None where it is none of these."""
     why = _failed(error)
-    return OutageError(f"{why}; what is stored is kept, the same command goes on") if why else None
+    return OutageError(f"{why}; what is stored is kept; run the same command again to go on") if why else None
 
 
 @contextmanager

@@ -101,7 +101,7 @@ class Leases:
             who = self.at_work(run) or "another driver, which has ended since,"
             raise TakenError(
                 f"{who} has taken over cell {run.data.tags['memreg.cell'][:12]}, as nothing was heard from "
-                f"this driver for {EXPIRY:.0f} s: what it stored is kept, the same command goes on"
+                f"this driver for {EXPIRY:.0f} s: what it stored is kept; run the same command again to go on"
             )
 
     def _end(self, run_id: str, error: BaseException) -> None:

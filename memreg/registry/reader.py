@@ -21,14 +21,16 @@ from memreg.registry.stored_cell import StoredCell
 from memreg.registry.tables import read_table
 from memreg.registry.tags import tagged_cells
 
+MOST_LISTED = 8
+"""Hashes that a message lists."""
 COMPLETE = "tags.`memreg.kind` = 'cell' and tags.`memreg.status` = 'complete'"
 
 
 class Registry:
     """Complete cells of a tracking store, across its experiments.
 
-    A cell is named by its hash, by at least six digits of it, or by its run id; a study by its name or its
-    run id.
+    A cell is named by its hash, by the first digits of it if no other begins with them, or by its run id;
+    a study by its name or its run id.
     """
 
     def __init__(self, tracking_uri: str | None = None) -> None:
@@ -114,12 +116,17 @@ class Registry:
     def _cell_run(self, cell: str) -> Run:
         if not cell:
             raise MemregError("which cell? Give its hash, or its run id: `memreg cells` lists them")
-        found = self._api.find(f"tags.`memreg.cell` LIKE '{_plain(cell)}%'") if len(cell) >= 6 else []
+        digits = set(_plain(cell)) <= set("0123456789abcdef")
+        found = self._api.find(f"tags.`memreg.cell` LIKE '{cell}%'") if digits else []
         found = [run for run in found if run.data.tags.get("memreg.kind") == "cell"]
         if len(found) > 1:
             hashes = {run.data.tags["memreg.cell"] for run in found}
             if len(hashes) > 1:
-                raise MemregError(f"cell {cell} is ambiguous: {len(hashes)} cells begin with it")
+                listed = ", ".join(h[: len(cell) + 6] for h in sorted(hashes)[:MOST_LISTED])
+                more = ", ..." if len(hashes) > MOST_LISTED else ""
+                raise MemregError(
+                    f"cell {cell} is ambiguous: {len(hashes)} cells begin with it ({listed}{more})"
+                )
             complete = [run for run in found if run.data.tags["memreg.status"] == "complete"]
             return (complete or found)[0]
         return found[0] if found else self._run(cell, "cell")

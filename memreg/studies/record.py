@@ -55,7 +55,8 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
     sums = tallied(shards(), labels)
     if members != writer.members:
         raise TakenError(
-            f"cell {cell.hash[:12]}: another driver has stored members of it too: the same command goes on"
+            f"cell {cell.hash[:12]}: another driver has stored members of it too: run the same command again "
+            "to go on"
         )
     table = score_table(sums.total, labels)
     writer.artifacts.put("scores.parquet", table.to_parquet)

@@ -14,7 +14,7 @@ from memreg.cell import Cell
 from memreg.data import Dataset
 from memreg.data.stored import images_of
 from memreg.engines import Engine
-from memreg.errors import TakenError
+from memreg.errors import InterruptedStudy, TakenError
 from memreg.grid import Grid
 from memreg.precision import slow_bf16
 from memreg.registry import CellWriter, Registry, RunWriter, Store
@@ -229,13 +229,16 @@ def open_study(
     Raises `TakenError`, with nothing trained, if others are at work on one and there is no time to wait.
     """
     store, registry = Store(where.tracking_uri), Registry(where.tracking_uri)
-    with store.open_study(study, {"memreg.grid": grid.name}) as (run, driver, leases):
-        opened = Study(study, run, driver, registry, store, leases, where, progress)
-        opened.add(*items)
-        opened.hold(opened.writer(item.cell).run_id for item in items)
-        store.save_view(study, run)
-        run.log(note=notes.study(study, grid))
-        yield opened
+    try:
+        with store.open_study(study, {"memreg.grid": grid.name}) as (run, driver, leases):
+            opened = Study(study, run, driver, registry, store, leases, where, progress)
+            opened.add(*items)
+            opened.hold(opened.writer(item.cell).run_id for item in items)
+            store.save_view(study, run)
+            run.log(note=notes.study(study, grid))
+            yield opened
+    except KeyboardInterrupt as error:
+        raise InterruptedStudy from error
 
 
 def _busy(cells: Sequence[CellTraining], others: Sequence[str | None]) -> list[str]:

@@ -152,7 +152,10 @@ def test_ctrl_c_ends_what_runs(cluster, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
-    assert err.strip().splitlines()[-1] == "interrupted: what was trained is kept, the same command goes on"
+    assert (
+        err.strip().splitlines()[-1]
+        == "interrupted: what was trained is kept; run the same command again to go on"
+    )
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
 
 

@@ -77,4 +77,4 @@ def shown(text, scene):
     """Without what differs from run to run, and short."""
     for old, new in ((str(scene.directory), "..."), (scene.uri, "http://..."), ("|", "/")):
         text = text.replace(old, new)
-    return text.removesuffix("; what is stored is kept, the same command goes on")[:160]
+    return text.removesuffix("; what is stored is kept; run the same command again to go on")[:160]

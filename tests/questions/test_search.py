@@ -168,7 +168,7 @@ def test_killed_and_interrupted_it_goes_on_with_the_cells_it_has(tmp_path):
         os.kill(process.pid, number)
         _, err = process.communicate(timeout=600)
         assert process.returncode == code, err
-    assert "the same command goes on" in err
+    assert "run the same command again to go on" in err
     assert TrialState.RUNNING not in {t.state for t in trials_in(tmp_path)}
     assert "RUNNING" not in {run.info.status for run in cell_runs(tmp_path)}
     before = [t for t in trials_in(tmp_path) if t.state in TOLD]

@@ -117,7 +117,7 @@ def test_a_database_that_breaks_in_the_middle_is_one_line_and_what_is_stored_sta
     lines = capsys.readouterr().err.strip().splitlines()
     assert exit_.value.code == 2
     assert len(lines) == 1, lines
-    assert "no such table: metrics; what is stored is kept, the same command goes on" in lines[0]
+    assert "no such table: metrics; what is stored is kept; run the same command again to go on" in lines[0]
     kept = {path: path.read_bytes() for path in tmp_path.rglob("predictions/*.arrow")}
     assert kept
     rename("gone", "metrics")

@@ -90,7 +90,10 @@ def test_interrupted_it_leaves_no_run_running_and_keeps_what_is_trained(tmp_path
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=600)
     assert process.returncode == 130
-    assert err.strip().splitlines()[-1] == "interrupted: what was trained is kept, the same command goes on"
+    assert (
+        err.strip().splitlines()[-1]
+        == "interrupted: what was trained is kept; run the same command again to go on"
+    )
     assert "Traceback" not in err
     client = mlflow.MlflowClient(uri(tmp_path))
     runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
