@@ -33,6 +33,8 @@ class Registry:
     a study by its name or its run id.
     """
 
+    kept_as: type[StoredCell] = StoredCell
+
     def __init__(self, tracking_uri: str | None = None) -> None:
         self._client = connect(tracking_uri)
         self._api = Api(self._client)
@@ -111,7 +113,7 @@ class Registry:
                 f"cell {tags['memreg.cell'][:12]} is not complete: the command of study "
                 f"'{tags.get('memreg.study')}' trains the members that it lacks"
             )
-        return StoredCell(self, run, self.artifacts(run))
+        return self.kept_as(self, run, self.artifacts(run))
 
     def _cell_run(self, cell: str) -> Run:
         if not cell:
