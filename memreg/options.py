@@ -93,8 +93,8 @@ def _design_option(name: str) -> Callable[[Any], Any]:
 
 DESIGN_HELP = {
     "design": "Which examples each network sees: subsets (the default), spread or all.",
-    "design_seed": "Of the choice of examples, and of the members.",
-    "design_version": "Of the rule of design subsets: 1 grows cells of earlier versions of memreg.",
+    "design_seed": "Seed of the choice of examples, and of the members.",
+    "design_version": "Version of the rule of design subsets: 1 grows cells of earlier versions of memreg.",
     "r": "Share of the training examples that a member sees.",
     "neighbours": "Examples that spread keeps apart: those found in a cell, or FILE.json.",
 }

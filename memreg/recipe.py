@@ -22,15 +22,15 @@ class Recipe(Asked):
     epochs: int = Field(100, ge=1)
     """Passes over the included examples."""
     batch_size: int = Field(512, ge=2)
-    """Examples of a step."""
+    """Examples in a step of training."""
     learning_rate: float = Field(0.4, gt=0)
     """Peak of the triangular schedule."""
     warmup: float = Field(0.2, ge=0, lt=1)
     """Share of the steps in which the rate rises from 0 to its peak; in the rest it falls back to 0."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Of SGD."""
+    """Momentum of SGD."""
     weight_decay: float = Field(1e-5, ge=0)
-    """Of SGD, on all parameters."""
+    """Weight decay of SGD, on all parameters."""
     augmentation: float | str = 1.0
     """Strength, from 0 to 4. 1 shifts by up to an eighth of the image side (4 pixels of 32) and flips where
     the data set allows it; 0, or false, turns both off. Or package.module:function."""

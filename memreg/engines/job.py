@@ -36,9 +36,9 @@ class Resources(Asked):
     """Where and with what members are trained. Nothing here is part of what a cell is."""
 
     workers: int = Field(0, ge=0)
-    """Processes; 0 for as many as cores divided by threads."""
+    """Number of training processes; 0 for as many as cores divided by threads."""
     threads: int = Field(1, ge=1)
-    """Torch threads of each process."""
+    """Torch threads of each training process."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     loader: str = "memory"

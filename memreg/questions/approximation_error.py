@@ -40,7 +40,7 @@ class Request(Asked):
     subset_cell: str
     """CELL[:ESTIMATOR], and more after commas; estimators whose scores the cell has."""
     loo_cell: str
-    """A leave-out cell, of -e leave_one_out."""
+    """The leave-out cell of memreg leave_one_out."""
     dataset: str | None = None
     """The cells' data set once more, where it is code of yours."""
     data_dir: Path | None = None

@@ -17,7 +17,7 @@ class Request(Asked):
     grid: str = "digits"
     """A shipped grid's name, or the path of a grid file."""
     members: int | None = Field(None, ge=1)
-    """Of every cell; by default as the grid says."""
+    """Networks to train for every cell; by default as many as the grid says."""
     study: str | None = None
     """Name of the study; by default the grid's."""
 

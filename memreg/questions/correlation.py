@@ -34,7 +34,8 @@ class Request(Asked):
     study: str
     """A study's name or run id; several, with commas between them."""
     statistic: str = HEADLINES[0]
-    """Of memorization: memorized_fraction/0.05 .. 0.95, counted_fraction/0.05 .. 0.95, mean_score or gap."""
+    """Measure of memorization: memorized_fraction/0.05 .. 0.95, counted_fraction/0.05 .. 0.95, mean_score or
+    gap."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Request(Asked):
     """What is asked of `-e influence`."""
 
     cell: str
-    """A cell's hash, the head of it, or its run id."""
+    """A cell's hash, the first digits of it, or its run id."""
     threshold: float = Field(SUBSTANTIAL, gt=0, le=1)
     """Least influence of a pair in the table."""
 

@@ -45,17 +45,18 @@ class Request(Asked):
     cell: str
     """A stored cell of design subsets, whose scores, data set and recipe are used."""
     estimator: str = "peers"
-    """Of the verified: an estimator of -e memorization, or CELL[:ESTIMATOR]."""
+    """Scores that verify the chosen examples, for the arm verified: an estimator of memreg memorization, or
+    CELL[:ESTIMATOR]."""
     thresholds: str = "0.15,0.25,0.45,0.65,0.85"
     """Scores from which examples are left out, with commas between them; or auto."""
     members: int = Field(100, ge=1)
-    """Of every arm."""
+    """Networks to train for each arm."""
     neighbours: str | None = None
     """Who makes a sub-population: groups (those planted), a cell, or FILE.json; by default the cell."""
     margin: float = Field(0.5, gt=0, le=100)
     """Largest difference that counts as none, in points of accuracy."""
     design_seed: int = Field(0, ge=0, lt=2**32)
-    """Of the removals and of the members."""
+    """Seed of the removals and of the members."""
     dataset: str | None = None
     """The cell's data set once more, where it is code of yours."""
     code: str | None = None

@@ -26,11 +26,12 @@ class Request(Asked):
     """What is asked of `-e memorization`."""
 
     cell: str
-    """A cell's hash, the head of it, or its run id."""
+    """A cell's hash, the first digits of it, or its run id."""
     estimator: str | None = None
     """peers, extrapolation, gaussian, shrunk or leave_one_out; by default Feldman & Zhang's."""
     neighbours: str | None = None
-    """Of the estimator peers: groups (those planted), a cell, or FILE.json; by default they are found."""
+    """Peers for the estimator peers: groups (those planted), a cell, or FILE.json; by default they are
+    found."""
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,11 @@ class Request(Asked):
     """What is asked of `-e search`."""
 
     dataset: str
-    """Of all cells."""
+    """The data set of all cells, by its name: docs/grids.md."""
     mode: Literal["fill", "optimize"] = "fill"
     """fill targets of test accuracy, or optimize it."""
     targets: int | None = Field(None, ge=1)
-    """Evenly from low to high; 19 by default."""
+    """Number of targets, spaced evenly from low to high; 19 by default."""
     low: float | None = Field(None, gt=0, le=1)
     """The lowest target, a test accuracy."""
     high: float | None = Field(None, gt=0, le=1)
@@ -53,15 +53,15 @@ class Request(Asked):
     tolerance: float | None = Field(None, gt=0, le=1)
     """How far a cell may be from its target; 0.01 by default."""
     members: int = Field(40, ge=1)
-    """Of a cell that is not stopped early."""
+    """Networks to train for a cell that is not stopped early."""
     trials: int = Field(100, ge=1)
-    """At most."""
+    """Largest number of trials."""
     space: str | None = None
     """A shipped space's name, or the path of a file; by default the shipped one for images of this size."""
     noise: float = Field(0.0, ge=0, le=1)
     """Share of the training labels that may be wrong."""
     budget: int | None = Field(None, ge=1)
-    """Parameters that a model may have."""
+    """Largest number of parameters that a model may have."""
     storage: str | None = None
     """URL of Optuna's storage; by default beside the tracking database."""
     study: str | None = None

@@ -32,7 +32,7 @@ class Request(Asked):
     grid: str = "digits"
     """A shipped grid's name, or the path of a grid file."""
     members: int | None = Field(None, ge=1)
-    """Of every cell; by default as the grid says."""
+    """Networks to train for every cell; by default as many as the grid says."""
     throughput: float | None = Field(None, gt=0)
     """Another machine's speed, as a multiple of this one's: adds its time."""
     data_dir: Path | None = None
