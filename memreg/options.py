@@ -143,11 +143,10 @@ def run(command: click.Command) -> NoReturn:
         _fail(error.format_message())
     except MemregError as error:
         _fail(str(error))
-    except InterruptedStudy:
-        print("interrupted: what was trained is kept; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
+    except (KeyboardInterrupt, click.Abort) as error:  # click makes the one of the other
+        kept = isinstance(error.__cause__, InterruptedStudy)
+        hint = ": what was trained is kept; run the same command again to go on" if kept else ""
+        print(f"interrupted{hint}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -323,4 +323,7 @@ def _cells(kept: Study, finished: Sequence[Told], targets: Targets | None) -> pd
     """Give the rows of `Found.table`."""
     _hold(kept, finished, targets)
     table = kept.registry.rows(_chosen(finished, targets))
-    return table if targets or table.empty else table.sort_values("test_accuracy", ascending=False)
+    if not targets and not table.empty:
+        table = table.sort_values("test_accuracy", ascending=False)
+    kept.arrange(table["run_id"])
+    return table

@@ -192,11 +192,29 @@ class Study:
         for position, run_id in enumerate(new, max(held.values(), default=-1) + 1):
             self._store.hold(run_id, self.run, self.name, position)
 
+    def arrange(self, run_ids: Iterable[str]) -> None:
+        """Hold the cells of these runs, in this order from the first place on."""
+        held = self._store.held(self.name, self.run)
+        for place, run_id in enumerate(run_ids):
+            if held.get(run_id) != place:
+                self._store.hold(run_id, self.run, self.name, place)
+
     def let_go(self, run_ids: Iterable[str]) -> None:
         """Take the cells of these runs out of the study; they stay in the registry."""
         gone = set(run_ids)
         for run_id in [run_id for run_id in self.registry.held(self.run.run_id) if run_id in gone]:
             self._store.let_go(run_id, self.name)
+
+    def say_of_more(self) -> None:
+        """Say which cells have more members than are asked for: a cell is scored from all that it has."""
+        more = [c for c in self._cells if len(c.writer.members) > len(c.wanted)]
+        if more:
+            c, others = more[0], len(more) - 1
+            also = f"; so are those of {others} more cells" if others else ""
+            self._progress.say(
+                f"cell {c.item.cell.hash[:12]} has {len(c.writer.members)} members, and {len(c.wanted)} are "
+                f"asked for: its scores are from all it has{also}"
+            )
 
     def table(self) -> pd.DataFrame:
         """All cells that the study holds and that have been complete, as cells.parquet."""
@@ -234,6 +252,7 @@ def open_study(
             opened = Study(study, run, driver, registry, store, leases, where, progress)
             opened.add(*items)
             opened.hold(opened.writer(item.cell).run_id for item in items)
+            opened.say_of_more()
             store.save_view(study, run)
             run.log(note=notes.study(study, grid))
             yield opened

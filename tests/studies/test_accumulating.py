@@ -59,6 +59,15 @@ def test_cells_that_are_trained_one_by_one_become_one_study(here, monkeypatch, c
     assert len(Registry().cells("mine")) == 3
 
 
+def test_a_cell_that_has_more_members_than_are_asked_for_says_so(here, monkeypatch, capsys):
+    program(monkeypatch, capsys, memreg, "train", "--dataset", "digits+subset=100", *CELL)
+    out = program(
+        monkeypatch, capsys, memreg, "train", "--dataset", "digits+subset=100", *CELL, "--members", "2"
+    )
+    assert "has 4 members, and 2 are asked for: its scores are from all it has" in out
+    assert Registry().cells("mine")["members"].tolist() == [4]
+
+
 def test_a_run_that_mlflow_opened_for_a_study_there_is_hangs_under_it(here, monkeypatch):
     first = run(tiny(), here, "mine")
     client = mlflow.MlflowClient()
