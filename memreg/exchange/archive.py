@@ -75,7 +75,8 @@ class Archive:
 def export_study(registry: Registry, study: str, path: Path) -> None:
     """Write a study's cells to `path`. Raises `MemregError` while one of them is in training."""
     run = registry.study_run(study)
-    table = registry.cells(run.info.run_id)
+    held = registry.held(run.info.run_id)
+    table = registry.rows(held)
     parameters = table.reindex(columns=["parameters"])["parameters"]
     complete = set(registry.cells(columns=[])["cell"])
     if training := set(table["cell"]) - complete:

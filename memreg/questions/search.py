@@ -315,8 +315,8 @@ def _chosen(finished: Sequence[Told], targets: Targets | None) -> list[str]:
 def _hold(kept: Study, finished: Sequence[Told], targets: Targets | None) -> None:
     """Of the trials' cells, let the study hold those that are chosen so far."""
     chosen = _chosen(finished, targets)
+    kept.hold(chosen)  # first: a study that holds nothing is read as one of an earlier version
     kept.let_go({t.notes["run_id"] for t in finished if "run_id" in t.notes}.difference(chosen))
-    kept.hold(chosen)
 
 
 def _cells(kept: Study, finished: Sequence[Told], targets: Targets | None) -> pd.DataFrame:

@@ -63,8 +63,11 @@ class Registry:
         if where:
             fitting = set(self._fast.wide(f"tags.`memreg.kind` = 'cell' and {where}", ()).run_id)
             held = [run_id for run_id in held if run_id in fitting]
-        scored = self.rows(held, ["members"])
-        ready = scored.loc[scored["members"].notna(), "run_id"].tolist()
+        wide = self._fast.wide_of(held, ["members"])
+        _all_there(held, wide.run_id)
+        counts = wide.metrics.get("members", np.full(len(wide.run_id), np.nan))
+        scored = {run_id for run_id, count in zip(wide.run_id, counts, strict=True) if count == count}
+        ready = [run_id for run_id in held if run_id in scored]
         if missing := len(held) - len(ready):
             warnings.warn(
                 f"study {study}: {missing} of its {len(held)} cells have not all their members yet and are "

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 
 from memreg.cell import Cell
-from memreg.errors import MemregError, TakenError
+from memreg.errors import MemregError
 from memreg.members import Members
 from memreg.registry.api import Api, newest
 from memreg.registry.artifacts import Artifacts
@@ -220,44 +220,51 @@ class Store:
         is at work in it: then the driver's is a run beside it. A run that `mlflow run` opened and that is
         not the study's hangs under it as a run of kind `command`.
         """
-        experiment = self.experiment_id
+        run, earlier, leases = self._claim_study(study, tags)
         with ExitStack() as stack:
-            with exclusive(self.client.tracking_uri) as alone_here:
-                found = Api(self.client).study(study, experiment)
-                if found is None:
-                    run = self.open_run("study", study, {"memreg.study": study, **tags})
-                    stack.enter_context(ended(run))
-                    own = run
-                else:
-                    run = RunWriter(self.client, found)
-                    own = self._beside(run, study, stack, free=not driven(found))
-                leases = Leases(self.client, own.run_id)
-                leases.drive()
-            if not alone_here:
-                time.sleep(SETTLE)
-                first = Api(self.client).study(study, experiment)
-                if own is run and (first is None or first.info.run_id != run.run_id or not leases.drives()):
-                    raise TakenError(f"another driver has opened study '{study}' at this moment: start again")
-            if found is not None:
-                known = found.data.tags.get("memreg.command", "")
+            if leases is not None:
+                stack.enter_context(ended(run))
+            if leases is None or (self._outer is not None and self._outer.info.run_id != run.run_id):
+                parent = {"memreg.study": study, "mlflow.parentRunId": run.run_id}
+                beside = self.open_run("command", f"goes on with {study}", parent)
+                stack.enter_context(ended(beside))
+            if earlier is not None:
                 new = provenance()
-                new["memreg.command"] = merged_commands(known, new.get("memreg.command", ""))
+                new["memreg.command"] = merged_commands(earlier, new.get("memreg.command", ""))
                 run.log(tags={**new, **tags})
-            with leases:
-                yield run, own, leases
+            own = run if leases is not None else beside
+            yield run, own, stack.enter_context(leases or Leases(self.client, own.run_id))
 
-    def _beside(self, run: RunWriter, study: str, stack: ExitStack, free: bool) -> RunWriter:
-        """The driver's own run, for a study that has one; free: whether no other driver is at work in it."""
-        own = run
-        if free:
-            self.client.update_run(run.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
-            stack.enter_context(ended(run))
-        if not free or self._outer is not None:
-            tags = {"memreg.study": study, "mlflow.parentRunId": run.run_id}
-            beside = self.open_run("command", f"goes on with {study}", tags)
-            stack.enter_context(ended(beside))
-            own = run if free else beside
-        return own
+    def _claim_study(
+        self, study: str, tags: Mapping[str, str]
+    ) -> tuple[RunWriter, str | None, Leases | None]:
+        """A study's run; the commands of earlier drivers, None for a run of our own making; and this driver's
+        leases, None where another driver is at work in that run."""
+        experiment, api = self.experiment_id, Api(self.client)
+        with exclusive(self.client.tracking_uri) as alone_here:
+            found = api.study(study, experiment)
+            if found is not None and driven(found):
+                return RunWriter(self.client, found), found.data.tags.get("memreg.command", ""), None
+            if found is None:
+                run = self.open_run("study", study, {"memreg.study": study, **tags})
+            else:
+                run = RunWriter(self.client, found)
+                self.client.update_run(run.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+            leases = Leases(self.client, run.run_id)
+            leases.drive()
+        if not alone_here:
+            try:
+                time.sleep(SETTLE)  # over HTTP others may have done the same at this moment
+            except BaseException as error:
+                run.end(end_status(error))
+                raise
+            first = api.study(study, experiment)
+            if first is not None and (first.info.run_id != run.run_id or not leases.drives()):
+                mine = self._outer is not None and self._outer.info.run_id == run.run_id
+                if first.info.run_id != run.run_id and not mine:
+                    self.client.delete_run(run.run_id)
+                return RunWriter(self.client, first), first.data.tags.get("memreg.command", ""), None
+        return run, None if found is None else found.data.tags.get("memreg.command", ""), leases
 
     def run(self, run_id: str) -> RunWriter:
         """A run that exists, to add to it."""

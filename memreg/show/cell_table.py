@@ -1,7 +1,6 @@
 """The table of cells, for a terminal of any width: whole columns are left out, and nothing in them is cut."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -31,7 +30,7 @@ GAP = 2
 def cell_columns(table: pd.DataFrame) -> dict[str, list[str]]:
     """The columns as text, a value for each cell, in order of test accuracy. table: as cells.parquet."""
     table = table if "test_accuracy" in table else table.assign(test_accuracy=float("nan"))
-    rows: list[dict[str, Any]] = table.sort_values("test_accuracy", ascending=False).to_dict("records")  # type: ignore[assignment]
+    rows = table.sort_values("test_accuracy", ascending=False).to_dict("records")
     columns = {
         "data set": [row["dataset"] for row in rows],
         "model": [row["model"] for row in rows],

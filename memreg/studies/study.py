@@ -202,7 +202,7 @@ class Study:
     def let_go(self, run_ids: Iterable[str]) -> None:
         """Take the cells of these runs out of the study; they stay in the registry."""
         gone = set(run_ids)
-        for run_id in [run_id for run_id in self.registry.held(self.run.run_id) if run_id in gone]:
+        for run_id in gone.intersection(self._store.held(self.name, self.run)):
             self._store.let_go(run_id, self.name)
 
     def say_of_more(self) -> None:

@@ -197,6 +197,31 @@ def test_drivers_that_create_a_cell_at_the_same_moment_end_with_one_run_and_one_
     assert len(won) == 3
 
 
+def test_drivers_that_open_a_study_at_the_same_moment_end_with_one_run_of_it(store_uri, monkeypatch):
+    monkeypatch.setattr("memreg.registry.store.SETTLE", 8.0)  # however busy this machine is
+    stores = [Store() for _ in range(3)]
+    assert stores[0].experiment_id  # created once, before the race
+    barrier = threading.Barrier(3)
+
+    def drive(store):
+        barrier.wait()
+        with store.open_study("same", {}) as (run, own, leases):
+            barrier.wait()
+            assert leases.drives()
+            barrier.wait()
+            return run.run_id, own.run_id
+
+    with ThreadPoolExecutor(3) as pool:
+        runs = [future.result() for future in [pool.submit(drive, store) for store in stores]]
+    ((study,), owns) = {run for run, _ in runs}, {own for _, own in runs}
+    assert study in owns
+    assert len(owns) == 3
+    client = stores[0].client
+    assert {client.get_run(run_id).info.status for run_id in owns} == {"FINISHED"}
+    listed = client.search_runs([stores[0].experiment_id], "tags.`memreg.kind` = 'study'")
+    assert [run.info.run_id for run in listed] == [study]
+
+
 @pytest.fixture
 def two(store_uri):
     """Two drivers' leases, the first on a cell; and that cell's run."""

@@ -9,10 +9,13 @@ import pytest
 from studies import bad_input, program, run, tiny, uri
 
 from memreg.cli import memreg
+from memreg.engines import Resources, engine
 from memreg.errors import IncompleteStudyWarning
 from memreg.registry import Registry, Store
 from memreg.registry.holding import merged_commands
 from memreg.registry.leases import driven
+from memreg.studies.progress import Silent
+from memreg.studies.study import Where, open_study
 
 CELL = ("--model", "vgg3-w8", "--epochs", "1", "--members", "4", "--study", "mine")
 
@@ -115,6 +118,25 @@ run_grid(tiny(name="mine"), "mine", Where(engine("local", Resources())), Stops()
         cells = Registry().cells("mine")
     assert 1 <= len(cells) < 4
     assert cells["members"].notna().all()
+
+
+def test_a_study_without_a_complete_cell_answers_with_none_and_says_so(here):
+    store = Store()
+    run_id = store.client.create_run(store.experiment_id, tags={"memreg.kind": "cell"}).info.run_id
+    with store.open_study("mine", {}) as (study, _, _):
+        store.hold(run_id, study, "mine", 0)
+    with pytest.warns(IncompleteStudyWarning, match="1 of its 1 cells"):
+        assert Registry().cells("mine").empty
+
+
+def test_a_cell_that_takes_the_place_of_the_only_one_is_the_only_one(here):
+    first = run(tiny(cells=[{"dataset": "digits+subset=100"}], members=2), here, "mine").cells["run_id"][0]
+    with open_study(tiny(), [], "mine", Where(engine("local", Resources())), Silent()) as kept:
+        other = kept.registry._client.create_run(kept.run.experiment_id, tags={"memreg.kind": "cell"})
+        kept.hold([other.info.run_id])
+        kept.let_go([first])
+        kept.arrange([other.info.run_id])
+        assert kept.registry.held("mine") == [other.info.run_id]
 
 
 def test_the_commands_of_a_study_are_kept_once_each_and_counted_where_they_are_too_many():
