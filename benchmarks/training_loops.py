@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from memreg.data import load
-from memreg.models.vgg import LAYOUTS
+from memreg.models.layouts import VGG
 
 TASKS = {  # data set, model, batch size
     "vgg6": ("cifar10", "vgg6", 256),
@@ -39,7 +39,7 @@ LOOPS = {  # what each is called, how many processes, how many torch threads eac
 def plain_network(model: str, channels: int, classes: int, pool_last: bool = False) -> nn.Sequential:
     """memreg's VGG as anybody would write it; with `pool_last` in the order of torchvision's."""
     layers: list[nn.Module] = []
-    for stage in LAYOUTS[model]:
+    for stage in VGG[model]:
         for i, features in enumerate(stage, 1):
             norm = [nn.BatchNorm2d(features), nn.ReLU(inplace=True)]
             pool = [nn.MaxPool2d(2)] if i == len(stage) else []

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from memreg import shipped
-from memreg.asked import first_error
 from memreg.design import Design, GridDesign, Neighbours
 from memreg.errors import MemregError
 from memreg.named import is_code
+from memreg.parameters import first_error
 from memreg.recipe import Recipe
 
 DESIGN_KEYS = {

@@ -113,6 +113,7 @@ class Registry(reader.Registry):
         The answer has `result` (all correlations), `in_words()`, `metrics()`, `tables()` and `figures()`.
         Nothing is logged. Raises `MemregError` for an unknown statistic, and for fewer than 3 cells.
         """
-        from memreg.questions.correlation import Request, run
+        from memreg.questions.correlation import run
+        from memreg.requests.correlation import Request
 
         return run(Request(study=study, **({} if statistic is None else {"statistic": statistic})), self)

@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from memreg import interruption
-from memreg.asked import Asked, first_error
+from memreg import interruption, orphans
 from memreg.careful_yaml import load
 from memreg.errors import InterruptedStudy, MemregError
+from memreg.failure import tell_run
 from memreg.grid import DESIGN_KEYS
+from memreg.parameters import Parameters, first_error
 from memreg.recipe import Recipe
 from memreg.show import plain_text
 
@@ -31,7 +32,7 @@ SETTINGS = {"token_normalize_func": lambda name: name.replace("_", "-")}
 """Of every command: `--batch_size`, as MLflow passes a parameter of that name, is `--batch-size`."""
 
 
-def asking(*parts: type[Asked], without: Sequence[str] = ()) -> Callable[[F], F]:
+def asking(*parts: type[Parameters], without: Sequence[str] = ()) -> Callable[[F], F]:
     """Give a command the fields of these as options, and call it with one of each, then with what is left.
 
     Whoever is wrong about a value is told so by the field's own validation. without: fields that the command
@@ -100,7 +101,7 @@ DESIGN_HELP = {
 }
 
 
-def _made(part: type[Asked], values: dict[str, Any]) -> Asked:
+def _made(part: type[Parameters], values: dict[str, Any]) -> Parameters:
     try:
         return part(**values)
     except ValidationError as error:
@@ -125,6 +126,7 @@ def run(command: click.Command) -> NoReturn:
     SIGTERM is answered like Ctrl-C.
     """
     interruption.listen()
+    orphans.watch()
     plain_text.adapt()
     warnings.filterwarnings("ignore", module="mlflow")
     warnings.showwarning = _say_warning
@@ -157,6 +159,7 @@ def run(command: click.Command) -> NoReturn:
         if why := outage(error):
             _fail(str(why))
         print(masked(traceback.format_exc()), file=sys.stderr, end="")
+        tell_run(masked(f"{type(error).__name__}: {error}"))
         sys.exit(1)
     sys.exit(0)
 
@@ -168,5 +171,7 @@ def _say_warning(message: Warning | str, category: type[Warning], *_: Any, **__:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"memreg: error: {' '.join(message.split())}", file=sys.stderr)
+    line = " ".join(message.split())
+    print(f"memreg: error: {line}", file=sys.stderr, flush=True)
+    tell_run(line)
     sys.exit(2)

@@ -5,13 +5,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from memreg.asked import Asked
 from memreg.named import is_code
+from memreg.parameters import Parameters
 
 SGD = ("learning_rate", "momentum", "weight_decay")
 
 
-class Recipe(Asked):
+class Recipe(Parameters):
     """Model family and capacity, and everything that training it depends on.
 
     Defaults are the paper's section 5.1, except `epochs` and `batch_size`, which every grid states.

@@ -283,3 +283,39 @@ def test_as_a_program_and_under_mlflow_run(tmp_path):
     client = mlflow.MlflowClient(uri)
     (run,) = client.search_runs([client.get_experiment_by_name("memreg").experiment_id])
     assert run.info.status == "FAILED"
+    assert run.info.run_name.startswith("failed: members: should be a valid integer")
+    assert run.data.tags["mlflow.note.content"].startswith("**Failed:** members: should be a valid integer")
+
+
+REFUSED = (
+    ["train", "--dataset", "digits", "--model", "vgg7"],
+    ["train", "--dataset", "digitz", "--model", "vgg3-w8"],
+    ["train", *TRAIN, "--epochs", "0"],
+    ["train", *TRAIN, "--device", "tpu"],
+    ["corr_grid", "--grid", "digit"],
+    ["search", *RANGE, "--targets", "1"],
+    ["plan", "--grid", "digit"],
+    ["train", "--help"],
+    ["cells", "--help"],
+)
+
+
+@pytest.mark.parametrize("arguments", REFUSED, ids=" ".join)
+def test_a_name_that_is_none_is_refused_before_torch_and_mlflow_are_imported(tmp_path, arguments):
+    """They take seconds to import, for which whoever mistyped a word would wait."""
+    program = [sys.executable, "-X", "importtime", "-c", "from memreg.cli import main; main()", *arguments]
+    process = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert process.returncode == (0 if "--help" in arguments else 2)
+    imported = set(re.findall(r"\| +(\w+)$", process.stderr, re.MULTILINE))
+    assert "click" in imported
+    assert not imported & {"torch", "mlflow", "matplotlib", "scipy", "statsmodels"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_python_without_mlflow_says_what_to_do(tmp_path):
+    """As where `.venv/bin/mlflow run` is called, and `python` is another one."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    program = [sys.executable, "-S", "-m", "entrypoints.train", *TRAIN]
+    process = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert re.fullmatch(r"memreg: error: \S+ has no mlflow: activate .*\n", process.stderr)

@@ -9,9 +9,9 @@ from torch import Tensor
 from memreg.data import augmentation, memory
 from memreg.data.dataset import Dataset
 from memreg.errors import MemregError
+from memreg.resources import LOADERS
 
 CHUNK = 2**20  # bytes of images prepared at once: fewer, and calls cost more than work; more leave the cache
-LOADERS = ("memory", "ffcv")
 
 Read = Callable[[Dataset, Tensor, int, torch.device], Iterator[Tensor]]
 

@@ -30,6 +30,7 @@ def load(name: str, data_dir: Path | None = None, verify: bool = False) -> Datas
     and data that is missing or damaged.
     """
     base, options = parse(name)
+    check_base(base)
     directory = data_dir or Path(os.environ.get("MEMREG_DATA_DIR") or "data")
     try:
         return derive(_base(base, directory.expanduser(), verify), options)
@@ -54,6 +55,19 @@ def load_stored(
     return load(name, data_dir, verify)
 
 
+def check_base(base: str) -> None:
+    """Raise `MemregError`, with what there is, for a base that is no data set's; nothing is opened."""
+    if base in NAMED or re.fullmatch("(folder|npz):.+", base, re.DOTALL) or FUNCTION.fullmatch(base):
+        return
+    if "+" in base and base.partition("+")[0] in NAMED:
+        option = base.rpartition("+")[2]
+        raise MemregError(f"data set {base}: no option {option}: there are {', '.join(OPTIONS)}")
+    raise MemregError(
+        f"unknown data set {base!r}: choose {', '.join(NAMED)}, folder:PATH, npz:PATH "
+        "or package.module:function"
+    )
+
+
 def _base(base: str, data_dir: Path, verify: bool) -> Dataset:
     match base.partition(":"):
         case "digits", "", "":
@@ -70,10 +84,4 @@ def _base(base: str, data_dir: Path, verify: bool) -> Dataset:
             return cached(npz(Path(path)), verify)
     if FUNCTION.fullmatch(base):
         return from_function(base)
-    if "+" in base and base.partition("+")[0] in NAMED:
-        option = base.rpartition("+")[2]
-        raise MemregError(f"data set {base}: no option {option}: there are {', '.join(OPTIONS)}")
-    raise MemregError(
-        f"unknown data set {base!r}: choose {', '.join(NAMED)}, folder:PATH, npz:PATH "
-        f"or package.module:function"
-    )
+    raise AssertionError(f"{base} is checked")

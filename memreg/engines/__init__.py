@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from memreg.engines.job import Engine, Job, Resources
+from memreg.engines.job import Engine, Job
 from memreg.engines.local import local
 from memreg.errors import MemregError
+from memreg.resources import Resources
 
 
 def ray(resources: Resources) -> Engine:

@@ -1,12 +1,8 @@
 """The unit of work: one member of one cell."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pydantic import Field
-
-from memreg.asked import Asked
 from memreg.cell import Cell
 from memreg.data.dataset import Dataset
 from memreg.errors import MemregError
@@ -32,32 +28,8 @@ class Engine:
     """On which it trains, as torch names it; "" if it trains nothing."""
 
 
-class Resources(Asked):
-    """Where and with what members are trained. Nothing here is part of what a cell is."""
-
-    workers: int = Field(0, ge=0)
-    """Number of training processes; 0 for as many as cores divided by threads."""
-    threads: int = Field(1, ge=1)
-    """Torch threads of each training process."""
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
-    loader: str = "memory"
-    """What reads training images: memory or ffcv. Both give the same networks."""
-    gpus: float = Field(0.0, ge=0)
-    """Share of a GPU that a member is given by Ray; 0.25 puts four on each."""
-
-    @property
-    def processes(self) -> int:
-        return self.workers or max(1, cores() // self.threads)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def resolve_loader(loader: str) -> str:
-    """The same name. Raises `MemregError` for one that is no loader's, and where FFCV is not installed."""
+    """The same name. Raises `MemregError` where FFCV is asked for and not installed."""
     from memreg.data.batches import reader
 
     reader(loader)

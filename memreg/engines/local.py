@@ -13,9 +13,10 @@ from typing import Any
 from memreg.data.dataset import Dataset
 from memreg.data.sharing import share
 from memreg.engines import server, worker
-from memreg.engines.job import AHEAD, ATTEMPTS, Engine, Job, Resources, resolve_device, resolve_loader
+from memreg.engines.job import AHEAD, ATTEMPTS, Engine, Job, resolve_device, resolve_loader
 from memreg.errors import MemregError
 from memreg.members import Prediction
+from memreg.resources import Resources
 
 SECONDS = 5.0  # for a worker whose pool is broken to be seen to have ended
 HINTS = {

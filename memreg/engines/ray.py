@@ -18,10 +18,11 @@ import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from memreg.data.dataset import Dataset
-from memreg.engines.job import AHEAD, ATTEMPTS, Engine, Job, Resources, resolve_device, resolve_loader
+from memreg.engines.job import AHEAD, ATTEMPTS, Engine, Job, resolve_device, resolve_loader
 from memreg.engines.worker import run_job
 from memreg.errors import MemregError
 from memreg.members import Prediction
+from memreg.resources import Resources
 
 SECONDS = 5  # Ray itself would go on trying for minutes
 PATIENCE = 300.0  # seconds without a node that can run a member, before that is an error

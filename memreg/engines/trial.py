@@ -7,7 +7,7 @@ from pathlib import Path
 
 from memreg.engines import server
 from memreg.errors import MemregError
-from memreg.models.from_timm import PREFIX
+from memreg.models.layouts import TIMM
 from memreg.models.trial import memory_format
 from memreg.named import is_code
 
@@ -16,7 +16,7 @@ REFUSED = 3
 
 def try_model(name: str, image_shape: tuple[int, int, int], classes: int) -> None:
     """Raise `MemregError` where a step of training with this model fails, or kills its process."""
-    if not name.startswith(PREFIX) and not is_code(name):
+    if not name.startswith(TIMM) and not is_code(name):
         return
     with server.without_main():
         process = server.context.Process(target=_try, args=(name, image_shape, classes, str(Path.cwd())))

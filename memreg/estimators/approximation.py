@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import t as student
-from statsmodels.stats.proportion import proportion_confint
 
 from memreg.estimators.counts import Floats, Mask
 from memreg.estimators.scores import THRESHOLDS, reaches
@@ -80,6 +79,8 @@ def mean_interval(values: Floats, group: NDArray[np.int64] | None = None) -> tup
 def share_interval(true: Mask, group: NDArray[np.int64]) -> tuple[float, float]:
     """95 % interval of a share, by Wilson's method with as many independent values as the groups are worth
     (design effect, Kish 1965); NaN for none. true, group: [n]."""
+    from statsmodels.stats.proportion import proportion_confint  # 1 s to import
+
     if not len(true):
         return float("nan"), float("nan")
     worth, share = float(len(true)), float(np.mean(true))

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from statsmodels.stats.proportion import proportion_confint
 
 from memreg.estimators.counts import Counts, Floats, Numbers
 
@@ -60,6 +59,8 @@ def difference_interval(count1: Numbers, n1: Numbers, count0: Numbers, n0: Numbe
 
 def exact_interval(count: Numbers, n: Numbers) -> tuple[Floats, Floats]:
     """Clopper & Pearson's 95 % interval of a proportion, any shape, elementwise; equal counts share it."""
+    from statsmodels.stats.proportion import proportion_confint  # 1 s to import
+
     count, n = np.broadcast_arrays(count, n)
     key = count.astype(np.int64) * (n.max(initial=0) + 1) + n
     _, first, index = np.unique(key, return_index=True, return_inverse=True)

@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from memreg.asked import first_error
 from memreg.cell import Cell
 from memreg.data import Dataset
 from memreg.design import Imported
@@ -21,6 +20,7 @@ from memreg.errors import MemregError
 from memreg.exchange.outside import Outside
 from memreg.grid import Grid, check_dataset, check_name
 from memreg.members import Members, Prediction
+from memreg.parameters import first_error
 from memreg.questions.correlation import correlated_where_possible
 from memreg.recipe import Recipe
 from memreg.registry import CellWriter

@@ -1,49 +1,65 @@
 """Networks by name: the paper's, small ones of the same families, and any of timm's, untrained.
 
-One file per family, each with one table and one constructor. Weights come from torch's global
-random stream alone: seed it, and the same name gives the same network to the bit.
+One file per family, each with one constructor, and one table of all layouts; torch is imported when a network
+is built. Weights come from torch's global random stream alone: seed it, and the same name gives the same
+network to the bit.
 """
 
-from torch import nn
+from typing import TYPE_CHECKING
 
 from memreg.errors import MemregError
-from memreg.models import resnet, vgg, vit
-from memreg.models.from_timm import PREFIX, from_timm
+from memreg.models.layouts import RESNET, TIMM, VGG, VIT
 from memreg.models.unknown import unknown
 from memreg.named import called, is_code
 
-_CONSTRUCTORS = {
-    **dict.fromkeys(vgg.LAYOUTS, vgg.vgg),
-    **dict.fromkeys(resnet.LAYOUTS, resnet.resnet),
-    **dict.fromkeys(vit.LAYOUTS, vit.vit),
-}
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def names() -> list[str]:
     """Every name that `build` knows, but for `timm:NAME` and package.module:function."""
-    return list(_CONSTRUCTORS)
+    return [*VGG, *RESNET, *VIT]
 
 
-def build(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+def check_name(name: str) -> None:
+    """Raise `MemregError`, with what there is, for a name that is no model's. What timm has is not asked."""
+    if not is_code(name) and not name.startswith(TIMM) and name not in names():
+        listing = (
+            f"models are {', '.join(names())}, {TIMM}NAME for any of timm's, and "
+            "package.module:function for your own"
+        )
+        raise unknown(name, names(), listing)
+
+
+def build(name: str, image_shape: tuple[int, int, int], classes: int) -> "nn.Module":
     """An untrained network: images [n, *image_shape] -> logits [n, classes].
 
     `image_shape` is (channels, height, width). Raises MemregError for an unknown name, and for
     images that the network cannot take.
     """
+    check_name(name)
     if is_code(name):
         return _of_the_user(name, image_shape, classes)
-    if name.startswith(PREFIX):
+    if name.startswith(TIMM):
+        from memreg.models.from_timm import from_timm
+
         return from_timm(name, image_shape, classes)
-    if name not in _CONSTRUCTORS:
-        listing = (
-            f"models are {', '.join(_CONSTRUCTORS)}, {PREFIX}NAME for any of timm's, and "
-            "package.module:function for your own"
-        )
-        raise unknown(name, _CONSTRUCTORS, listing)
-    return _CONSTRUCTORS[name](name, image_shape, classes)
+    if name in VGG:
+        from memreg.models.vgg import vgg
+
+        return vgg(name, image_shape, classes)
+    if name in RESNET:
+        from memreg.models.resnet import resnet
+
+        return resnet(name, image_shape, classes)
+    from memreg.models.vit import vit
+
+    return vit(name, image_shape, classes)
 
 
-def _of_the_user(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+def _of_the_user(name: str, image_shape: tuple[int, int, int], classes: int) -> "nn.Module":
+    from torch import nn
+
     network = called("model", name, image_shape, classes)
     if not isinstance(network, nn.Module):
         raise MemregError(
@@ -52,6 +68,6 @@ def _of_the_user(name: str, image_shape: tuple[int, int, int], classes: int) -> 
     return network
 
 
-def parameters(module: nn.Module) -> int:
+def parameters(module: "nn.Module") -> int:
     """The number of trainable parameters."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from memreg.errors import MemregError
+from memreg.models.layouts import TIMM
 from memreg.models.unknown import unknown
-
-PREFIX = "timm:"
 
 
 def from_timm(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -19,12 +18,12 @@ def from_timm(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.
     """
     import timm  # 2 s to import
 
-    architecture = name.removeprefix(PREFIX)
+    architecture = name.removeprefix(TIMM)
     known = timm.list_models()
     made_for = timm.get_pretrained_cfg(architecture) if architecture in known else None
     if made_for is None:
         listing = "timm.list_models() lists them, without the tags of trained weights"
-        raise unknown(name, (PREFIX + model for model in known), listing)
+        raise unknown(name, (TIMM + model for model in known), listing)
     options: dict[str, Any] = {"num_classes": classes, "in_chans": image_shape[0]}
     if made_for.fixed_input_size:
         options["img_size"] = image_shape[1:]

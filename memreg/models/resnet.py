@@ -1,31 +1,8 @@
 """Residual networks, He et al., https://arxiv.org/abs/1512.03385, from torchvision's blocks."""
 
-from typing import Literal, NamedTuple
-
 from torch import nn
 
-
-class Layout(NamedTuple):
-    block: Literal["BasicBlock", "Bottleneck"]
-    widths: tuple[int, ...]
-    """Channels of each stage, before a bottleneck's expansion. All stages but the first halve."""
-    blocks: tuple[int, ...]
-    """Blocks of each stage."""
-    pooled: bool = False
-    """Whether the stem halves a small image too."""
-
-
-LAYOUTS = {
-    "resnet8-w4": Layout("BasicBlock", (4, 8, 16), (1, 1, 1), pooled=True),
-    "resnet8-w8": Layout("BasicBlock", (8, 16, 32), (1, 1, 1), pooled=True),
-    "resnet8-w16": Layout("BasicBlock", (16, 32, 64), (1, 1, 1), pooled=True),
-    "resnet18": Layout("BasicBlock", (64, 128, 256, 512), (2, 2, 2, 2)),
-    "resnet50": Layout("Bottleneck", (64, 128, 256, 512), (3, 4, 6, 3)),
-}
-"""`resnet18` and `resnet50` are the paper's; the `resnet8` are for 8x8 images.
-
-Pooling in the stem more than halves the time of a `resnet8`: at w16, 3.4 for 8.4 ms a step.
-"""
+from memreg.models.layouts import RESNET
 
 
 def resnet(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
@@ -36,7 +13,7 @@ def resnet(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Seq
     """
     from torchvision.models import resnet as torchvision  # 1.6 s to import
 
-    layout = LAYOUTS[name]
+    layout = RESNET[name]
     block = getattr(torchvision, layout.block)
     channels, height, width = image_shape
     features = layout.widths[0]

@@ -12,7 +12,7 @@ from torch import nn
 
 from memreg import models
 from memreg.errors import MemregError
-from memreg.models.from_timm import PREFIX
+from memreg.models.layouts import TIMM
 from memreg.named import is_code
 
 FORMATS = (torch.channels_last, torch.contiguous_format)
@@ -25,7 +25,7 @@ def memory_format(name: str, image_shape: tuple[int, int, int], classes: int) ->
 
     Raises `MemregError` where none does. torch's meta device would not tell: its strides are not a CPU's.
     """
-    if not name.startswith(PREFIX) and not is_code(name):
+    if not name.startswith(TIMM) and not is_code(name):
         return FORMATS[0]
     refusal = ""
     with torch.random.fork_rng(devices=[]):

@@ -8,28 +8,7 @@ from torch import nn
 
 from memreg.errors import MemregError
 from memreg.models.convolution import Convolution
-
-LAYOUTS: dict[str, tuple[tuple[int, ...], ...]] = {
-    "vgg3-w4": ((4,), (8,), (16,)),
-    "vgg3-w8": ((8,), (16,), (32,)),
-    "vgg3-w16": ((16,), (32,), (64,)),
-    "vgg3-w32": ((32,), (64,), (128,)),
-    "vgg6-w16": ((16,), (16,), (16,), (16,), (128,)),
-    "vgg6-w32": ((32,), (32,), (32,), (32,), (256,)),
-    "vgg6": ((64,), (64,), (64,), (64,), (512,)),
-    "vgg0.5m": ((64,), (64,), (64,), (64,), (640,)),
-    "vgg1m": ((64, 64), (128, 128), (128, 128), (128,), (256,)),
-    "vgg8m": ((64, 64), (128, 128), (256,) * 4, (512, 512), (512,)),
-    "vgg20m": ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4),
-}
-"""Output channels of each convolution, stage by stage.
-
-`vgg6` is the paper's. For VGG-0.5M it refers to the appendix, which has only that one; for VGG-1M,
-8M and 20M to nothing. So those layouts are ours, with the parameters of their names for 3x32x32
-images of 10 classes: `vgg0.5m` is `vgg6` with a wider last stage, `vgg20m` VGG-19, `vgg8m` VGG-19
-with fewer 512s, `vgg1m` narrower and shallower. `-wN` makes the first convolution N wide and
-the others in proportion; the `vgg3` are for 8x8 images.
-"""
+from memreg.models.layouts import VGG
 
 
 def vgg(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Sequential:
@@ -41,7 +20,7 @@ def vgg(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Sequen
     Each stage pools before it normalises: the appendix names no normalisation, and to normalise a
     quarter of the values took a step of VGG-6 from 95 to 61 ms on a CPU.
     """
-    stages = LAYOUTS[name]
+    stages = VGG[name]
     channels, height, width = image_shape
     smallest = 2 ** len(stages)
     if min(height, width) < smallest:

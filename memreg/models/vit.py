@@ -1,30 +1,11 @@
 """Vision transformers, Dosovitskiy et al., https://arxiv.org/abs/2010.11929: timm's."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import nn
 
 from memreg.errors import MemregError
-
-
-class Layout(NamedTuple):
-    features: int
-    heads: int
-    blocks: int
-    mlp_ratio: int
-    """Width of a block's hidden layer over its features."""
-    patches: int
-    """The most patches along a side."""
-
-
-LAYOUTS = {
-    "vit-micro": Layout(16, 1, 1, 2, patches=2),
-    "vit-mini": Layout(32, 2, 2, 2, patches=2),
-    "vit-tiny": Layout(192, 3, 12, 4, patches=14),
-    "vit-small": Layout(384, 6, 12, 4, patches=14),
-}
-"""`vit-tiny` and `vit-small` are the paper's, in the sizes of DeiT, https://arxiv.org/abs/2012.12877,
-as it gives none; `vit-micro` and `vit-mini` are for 8x8 images."""
+from memreg.models.layouts import VIT
 
 
 def vit(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -41,7 +22,7 @@ def vit(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module
     """
     from timm.models.vision_transformer import VisionTransformer  # 2 s to import
 
-    layout = LAYOUTS[name]
+    layout = VIT[name]
     channels, height, width = image_shape
     model = VisionTransformer(
         img_size=(height, width),
@@ -65,7 +46,7 @@ def vit(name: str, image_shape: tuple[int, int, int], classes: int) -> nn.Module
 
 def _patch_size(name: str, height: int, width: int) -> int:
     """Choose the side of a patch in pixels, so that there are at least 2 patches a side."""
-    most = LAYOUTS[name].patches
+    most = VIT[name].patches
     for size in range(1, min(height, width) // 2 + 1):
         if height % size == 0 and width % size == 0 and max(height, width) <= most * size:
             return size

@@ -6,13 +6,7 @@ from typing import Any
 import click
 
 from memreg import options
-from memreg.exchange.archive import export_study, opened
-from memreg.exchange.incoming import From, bring_in, from_outside
-from memreg.exchange.layouts import read
-from memreg.exchange.outgoing import writer_of
 from memreg.recipe import Recipe
-from memreg.registry import Registry
-from memreg.show import terminal
 
 
 @click.command(name="import")
@@ -25,6 +19,11 @@ def import_(
     source: Path, dataset: str | None, study: str | None, tracking_uri: str | None, fields: dict[str, Any]
 ) -> None:
     """Bring in SOURCE: an archive of `export`, or predictions of others (docs/import.md)."""
+    from memreg.exchange.archive import opened
+    from memreg.exchange.incoming import From, bring_in, from_outside
+    from memreg.exchange.layouts import read
+    from memreg.show import terminal
+
     if source.suffix == ".zip":
         if dataset or fields:
             raise click.UsageError(f"{source} says itself what its cells are: leave out what describes them")
@@ -49,6 +48,10 @@ def export(name: str, target: Path, tracking_uri: str | None) -> None:
     """Write the cell NAME to TARGET, .npz, .parquet or .zarr, or the study NAME to an archive .zip."""
     if target.exists() or not target.parent.is_dir():
         raise click.UsageError(f"{target} is there already, or its directory is not")
+    from memreg.exchange.archive import export_study
+    from memreg.exchange.outgoing import writer_of
+    from memreg.registry import Registry
+
     if target.suffix == ".zip":
         export_study(Registry(tracking_uri), name, target)
     else:

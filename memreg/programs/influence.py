@@ -3,13 +3,15 @@
 import click
 
 from memreg import options
-from memreg.programs import keep_and_show
-from memreg.questions.influence import Request, run
-from memreg.registry import Registry
+from memreg.requests.influence import Request
 
 
 @click.command(name="influence", context_settings=options.SETTINGS)
 @options.asking(Request)
 def influence(request: Request) -> None:
     """Find which training examples help which test examples."""
+    from memreg.programs.shown import keep_and_show
+    from memreg.questions.influence import run
+    from memreg.registry import Registry
+
     keep_and_show(run(request, Registry()), f"influence of {request.cell}")

@@ -5,10 +5,9 @@ from typing import Any
 import click
 
 from memreg import options
-from memreg.engines import Resources
-from memreg.programs import Training, show_study
-from memreg.questions.leave_one_out import Request, run
-from memreg.show.terminal import Reporter
+from memreg.requests.leave_one_out import Request
+from memreg.requests.training import Training
+from memreg.resources import Resources
 
 
 @click.command(name="leave_one_out", context_settings=options.SETTINGS)
@@ -16,6 +15,10 @@ from memreg.show.terminal import Reporter
 @options.fields_of(options.RECIPE_FIELDS)
 def leave_one_out(request: Request, training: Training, resources: Resources, fields: dict[str, Any]) -> None:
     """Score some targets to the letter of Equation 1: leave them out, and train anew."""
+    from memreg.programs.shown import show_study, where
+    from memreg.questions.leave_one_out import run
+    from memreg.show.terminal import Reporter
+
     with Reporter() as progress:
-        outcome = run(request, fields, training.where(resources), progress)
+        outcome = run(request, fields, where(training, resources), progress)
     show_study(outcome, outcome.study)

@@ -3,13 +3,15 @@
 import click
 
 from memreg import options
-from memreg.programs import keep_and_show
-from memreg.questions.memorization import Request, run
-from memreg.registry import Registry
+from memreg.requests.memorization import Request
 
 
 @click.command(name="memorization", context_settings=options.SETTINGS)
 @options.asking(Request)
 def memorization(request: Request) -> None:
     """Compute a cell's memorization scores from its stored predictions."""
+    from memreg.programs.shown import keep_and_show
+    from memreg.questions.memorization import run
+    from memreg.registry import Registry
+
     keep_and_show(run(request, Registry()), f"memorization of {request.cell}")

@@ -3,12 +3,14 @@
 import click
 
 from memreg import options
-from memreg.engines import Resources
-from memreg.studies import costs
+from memreg.requests.plan import Request
+from memreg.resources import Resources
 
 
 @click.command()
-@options.asking(costs.Request, Resources, without=("gpus",))
-def plan(request: costs.Request, resources: Resources) -> None:
+@options.asking(Request, Resources, without=("gpus",))
+def plan(request: Request, resources: Resources) -> None:
     """What a grid will cost: members, images, storage, and time after a few steps of each model."""
+    from memreg.studies import costs
+
     click.echo(costs.costs(request, resources))

@@ -1,11 +1,15 @@
 """`memreg cells` and `memreg scores`: what the registry holds, as tables or CSV."""
 
+from typing import TYPE_CHECKING
+
 import click
-import pandas as pd
 
 from memreg import options
-from memreg.registry import Registry
-from memreg.show import terminal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from memreg.registry import Registry
 
 SERVING = ("all", "fixed", "leave_one_out", "leave_group_out", "removal")
 """Designs of the members of leave-one-out and of marginal utility."""
@@ -22,6 +26,9 @@ def cells(study: str | None, everything: bool, csv: bool, tracking_uri: str | No
     Without --study, cells that a search tried and did not choose, and those of leave-one-out and of marginal
     utility, are counted and not listed.
     """
+    from memreg.registry import Registry
+    from memreg.show import terminal
+
     registry = Registry(tracking_uri)
     table = registry.cells(study)
     if csv:
@@ -37,7 +44,7 @@ def cells(study: str | None, everything: bool, csv: bool, tracking_uri: str | No
         click.echo(f"{hidden} more cells only serve a search or an analysis: --all lists them")
 
 
-def serving(registry: Registry, table: pd.DataFrame) -> "pd.Series[bool]":
+def serving(registry: "Registry", table: "pd.DataFrame") -> "pd.Series[bool]":
     """Which cells only serve a search or an analysis. table: as `Registry.cells` gives it."""
     rejects = registry.cells(where="tags.`memreg.target` = 'none'", columns=())["run_id"]
     return table["design"].isin(SERVING) | table["run_id"].isin(rejects)
@@ -50,6 +57,8 @@ def serving(registry: Registry, table: pd.DataFrame) -> "pd.Series[bool]":
 @options.TRACKING
 def scores(cell: str, top: int, csv: bool, tracking_uri: str | None) -> None:
     """Memorization scores of CELL: its hash, the head of it, or its run id."""
+    from memreg.registry import Registry
+
     table = Registry(tracking_uri).scores(cell)
     if csv:
         click.echo(table.to_csv(index=False), nl=False)

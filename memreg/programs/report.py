@@ -5,9 +5,6 @@ from pathlib import Path
 import click
 
 from memreg import options
-from memreg.data.stored import images_of
-from memreg.registry import Registry, Store
-from memreg.show.report import write_report
 
 
 @click.command()
@@ -16,6 +13,10 @@ from memreg.show.report import write_report
 @options.TRACKING
 def report(study: str, data_dir: Path | None, tracking_uri: str | None) -> None:
     """Make the page of STUDY again, report.html of its run, with the analyses since made of its cells."""
+    from memreg.data.stored import images_of
+    from memreg.registry import Registry, Store
+    from memreg.show.report import write_report
+
     registry = Registry(tracking_uri)
     run = Store(tracking_uri).run(registry.study_run(study).info.run_id)
     write_report(run, registry, lambda cell: images_of(cell, data_dir))

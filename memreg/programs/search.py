@@ -3,18 +3,21 @@
 import click
 
 from memreg import options
-from memreg.engines import Resources
-from memreg.programs import Training, show_link
-from memreg.questions.search import Request, run
-from memreg.show import terminal
+from memreg.requests.search import Request
+from memreg.requests.training import Training
+from memreg.resources import Resources
 
 
 @click.command(name="search", context_settings=options.SETTINGS)
 @options.asking(Request, Training, Resources)
 def search(request: Request, training: Training, resources: Resources) -> None:
     """Look for recipes that fill a range of test accuracy evenly, or for the best one."""
+    from memreg.programs.shown import show_link, where
+    from memreg.questions.search import run
+    from memreg.show import terminal
+
     with terminal.TrialReporter() as progress:
-        outcome = run(request, training.where(resources), progress)
+        outcome = run(request, where(training, resources), progress)
     found = outcome.answer
     if found.progress is None:
         terminal.show_cells(found.table)

@@ -3,8 +3,6 @@
 import click
 
 from memreg import options
-from memreg.registry import relocation, tuning
-from memreg.registry.connection import connect
 
 
 @click.command()
@@ -13,6 +11,8 @@ from memreg.registry.connection import connect
 @options.TRACKING
 def relocate(old: str, new: str, tracking_uri: str | None) -> None:
     """Let runs whose artifacts were in directory OLD have them in NEW, after a project was moved."""
+    from memreg.registry import relocation
+
     click.echo(relocation.relocate(old, new, tracking_uri).in_words())
 
 
@@ -25,6 +25,8 @@ def db() -> None:
 @options.TRACKING
 def init(tracking_uri: str | None) -> None:
     """Create the tracking database, unless there is one; an SQLite one completely or not at all."""
+    from memreg.registry.connection import connect
+
     connect(tracking_uri, create=True)
 
 
@@ -33,4 +35,6 @@ def init(tracking_uri: str | None) -> None:
 @options.TRACKING
 def tune(wal: bool, tracking_uri: str | None) -> None:
     """Give the database's planner statistics, which MLflow never does, and say what that gained."""
+    from memreg.registry import tuning
+
     click.echo(tuning.tune(tracking_uri, wal))

@@ -5,10 +5,9 @@ from typing import Any
 import click
 
 from memreg import options
-from memreg.engines import Resources
-from memreg.programs import Training, show_study
-from memreg.questions.train import Request, run
-from memreg.show.terminal import Reporter
+from memreg.requests.train import Request
+from memreg.requests.training import Training
+from memreg.resources import Resources
 
 
 @click.command(name="train", context_settings=options.SETTINGS)
@@ -16,6 +15,11 @@ from memreg.show.terminal import Reporter
 @options.fields_of(options.CELL_FIELDS)
 def train(request: Request, training: Training, resources: Resources, fields: dict[str, Any]) -> None:
     """Train the members of one cell, and score it."""
+    request.check(fields)
+    from memreg.programs.shown import show_study, where
+    from memreg.questions.train import run
+    from memreg.show.terminal import Reporter
+
     with Reporter() as progress:
-        outcome = run(request, fields, training.where(resources), progress)
+        outcome = run(request, fields, where(training, resources), progress)
     show_study(outcome, outcome.study)

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from memreg.asked import Asked
 from memreg.cell import Cell
 from memreg.data.stored import images_of
 from memreg.design import Spread, Subsets
@@ -21,6 +19,7 @@ from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.outliers import spp_by_error, spp_sums
 from memreg.estimators.scores import reaches, score_table
 from memreg.registry import Registry, StoredCell
+from memreg.requests.approximation_error import Request
 from memreg.scoring.leave_one_out import in_halves, leave_out_design, truth_scores
 from memreg.scoring.outcomes import outcomes
 from memreg.show import figures
@@ -32,19 +31,6 @@ CHOSEN = " (its members chose the targets)"
 """In the name of an estimate that selection favours: what is chosen for a high estimate has one too high."""
 ROWS, NEAREST = 6, 6
 """Of the paper's Figure 1: targets, and training images beside each."""
-
-
-class Request(Asked):
-    """What is asked of `-e approximation_error`."""
-
-    subset_cell: str
-    """CELL[:ESTIMATOR], and more after commas; estimators whose scores the cell has."""
-    loo_cell: str
-    """The leave-out cell of memreg leave_one_out."""
-    dataset: str | None = None
-    """The cells' data set once more, where it is code of yours."""
-    data_dir: Path | None = None
-    """Where data sets are; by default MEMREG_DATA_DIR, else ./data."""
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,12 @@
 """`-e corr_grid`: train a grid of cells, and correlate memorization with test accuracy over them."""
 
-from pydantic import Field
-
-from memreg.asked import Asked
 from memreg.grid import Grid, check_name, load_grid
 from memreg.questions.correlation import Correlated, correlated_where_possible
+from memreg.requests.corr_grid import Request
 from memreg.show import notes
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import resolve
 from memreg.studies.study import Outcome, Where, open_study
-
-
-class Request(Asked):
-    """What is asked of `-e corr_grid`."""
-
-    grid: str = "digits"
-    """A shipped grid's name, or the path of a grid file."""
-    members: int | None = Field(None, ge=1)
-    """Networks to train for every cell; by default as many as the grid says."""
-    study: str | None = None
-    """Name of the study; by default the grid's."""
 
 
 def run(request: Request, where: Where, progress: Progress) -> Outcome[Correlated | None]:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from memreg.asked import Asked
 from memreg.errors import MemregError
 from memreg.estimators.counts import Tally
 from memreg.estimators.measured import measure
@@ -24,18 +23,9 @@ from memreg.estimators.over_cells import (
 )
 from memreg.models.family import family
 from memreg.registry import Registry
+from memreg.requests.correlation import Request
 from memreg.show import figures
 from memreg.show.conclusions import in_words
-
-
-class Request(Asked):
-    """What is asked of `-e correlation`."""
-
-    study: str
-    """A study's name or run id; several, with commas between them."""
-    statistic: str = HEADLINES[0]
-    """Measure of memorization: memorized_fraction/0.05 .. 0.95, counted_fraction/0.05 .. 0.95, mean_score or
-    gap."""
 
 
 @dataclass(frozen=True)

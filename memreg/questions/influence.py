@@ -7,15 +7,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from pydantic import Field
 
-from memreg.asked import Asked
 from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.estimators.counts import Floats
 from memreg.estimators.influence import (
     RATE,
-    SUBSTANTIAL,
     StrongPairs,
     histogram,
     members_for,
@@ -23,17 +20,9 @@ from memreg.estimators.influence import (
     strong_pairs,
 )
 from memreg.registry import Registry
+from memreg.requests.influence import Request
 from memreg.scoring.outcomes import outcomes, some_without_each
 from memreg.show import figures
-
-
-class Request(Asked):
-    """What is asked of `-e influence`."""
-
-    cell: str
-    """A cell's hash, the first digits of it, or its run id."""
-    threshold: float = Field(SUBSTANTIAL, gt=0, le=1)
-    """Least influence of a pair in the table."""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from pydantic import Field
 
-from memreg.asked import Asked
 from memreg.cell import Cell
 from memreg.design import All, LeaveGroupOut, LeaveOneOut, LeaveOut
 from memreg.errors import MemregError
@@ -22,41 +20,13 @@ from memreg.estimators.scores import reaches
 from memreg.grid import Grid, plan_cell
 from memreg.registry import Registry
 from memreg.registry.tables import scores_name
+from memreg.requests.leave_one_out import Request
 from memreg.scoring.leave_one_out import first_half_scores, leave_out_design, truth_counts, truth_scores
 from memreg.scoring.neighbours import neighbours_of
 from memreg.scoring.targets import choose, needs_scores
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve, resolve_like
 from memreg.studies.study import Outcome, Study, Where, open_study
-
-
-class Request(Asked):
-    """What is asked of `-e leave_one_out`."""
-
-    cell: str
-    """A stored cell (hash or run id), whose data set and recipe are used; or DATASET/MODEL, with a recipe."""
-    targets: str
-    """top:K, random:K, stratified:K (by score), or a file of indices."""
-    members: int = Field(100, ge=1)
-    """Networks to train without each target."""
-    everything: int = Field(400, ge=1)
-    """Networks to train that leave out no target."""
-    group_size: int = Field(1, ge=1)
-    """Number of targets that are left out together."""
-    neighbours: str | None = None
-    """Who the neighbours are that groups keep apart: a cell, or FILE.json; by default the cell."""
-    halfwidth: float | None = Field(None, gt=0, le=1)
-    """Train until the interval of every target is as narrow as +- this."""
-    r: float = Field(1.0, gt=0, le=1)
-    """Below 1, all networks train inside one fixed subset of this share of the examples."""
-    design_seed: int = Field(0, ge=0, lt=2**32)
-    """Seed of the choice of targets, of groups and of the members."""
-    dataset: str | None = None
-    """A stored cell's data set once more, where it is code of yours."""
-    code: str | None = None
-    """What of the cell's recipe is code of yours, once more, with commas between."""
-    study: str = "leave_one_out"
-    """Name of the study."""
 
 
 @dataclass(frozen=True)

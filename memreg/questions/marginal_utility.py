@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from pydantic import Field
 
-from memreg.asked import Asked
 from memreg.design import All, Design, Removal
 from memreg.errors import MemregError
 from memreg.estimators.arms import ARMS, Arm, arms, removed_per_class
@@ -28,6 +26,7 @@ from memreg.named import is_code
 from memreg.questions.memorization import rescored
 from memreg.registry import Registry, StoredCell
 from memreg.registry.stored_cell import COUNTED
+from memreg.requests.marginal_utility import Request
 from memreg.scoring.by_name import ESTIMATORS, RANKS, scores_by
 from memreg.scoring.neighbours import neighbours_of
 from memreg.scoring.outcomes import outcomes
@@ -37,32 +36,6 @@ from memreg.studies.resolved import Resolved, resolve_like
 from memreg.studies.study import Outcome, Where, open_study
 
 AUTO = "auto"
-
-
-class Request(Asked):
-    """What is asked of `-e marginal_utility`."""
-
-    cell: str
-    """A stored cell of design subsets, whose scores, data set and recipe are used."""
-    estimator: str = "peers"
-    """Scores that verify the chosen examples, for the arm verified: an estimator of memreg memorization, or
-    CELL[:ESTIMATOR]."""
-    thresholds: str = "0.15,0.25,0.45,0.65,0.85"
-    """Scores from which examples are left out, with commas between them; or auto."""
-    members: int = Field(100, ge=1)
-    """Networks to train for each arm."""
-    neighbours: str | None = None
-    """Who makes a sub-population: groups (those planted), a cell, or FILE.json; by default the cell."""
-    margin: float = Field(0.5, gt=0, le=100)
-    """Largest difference that counts as none, in points of accuracy."""
-    design_seed: int = Field(0, ge=0, lt=2**32)
-    """Seed of the removals and of the members."""
-    dataset: str | None = None
-    """The cell's data set once more, where it is code of yours."""
-    code: str | None = None
-    """What of the cell's recipe is code of yours, once more, with commas between."""
-    study: str = "marginal_utility"
-    """Name of the study."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from memreg.asked import Asked
 from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.estimators.memorized_set import memorized_set
@@ -15,23 +14,12 @@ from memreg.estimators.scores import THRESHOLDS, score_table
 from memreg.estimators.summary import HEADLINE, bound_keys, fraction_key, summarise, summarise_scores
 from memreg.registry import Registry, Store, StoredCell
 from memreg.registry.tables import scores_name
+from memreg.requests.memorization import Request
 from memreg.scoring.by_name import RANKS, scores_by
 from memreg.show import figures
 from memreg.show.notes import memorized_in_words
 
 SET = "memorized_set/0.25"
-
-
-class Request(Asked):
-    """What is asked of `-e memorization`."""
-
-    cell: str
-    """A cell's hash, the first digits of it, or its run id."""
-    estimator: str | None = None
-    """peers, extrapolation, gaussian, shrunk or leave_one_out; by default Feldman & Zhang's."""
-    neighbours: str | None = None
-    """Peers for the estimator peers: groups (those planted), a cell, or FILE.json; by default they are
-    found."""
 
 
 @dataclass(frozen=True)

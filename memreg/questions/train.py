@@ -3,29 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
-
-from memreg.asked import Asked
 from memreg.data.name import canonical, parse
 from memreg.errors import MemregError
 from memreg.grid import Grid, plan_cell
 from memreg.questions.corr_grid import run_grid
 from memreg.questions.correlation import Correlated
 from memreg.registry import Registry
+from memreg.requests.train import Request
 from memreg.scoring.neighbours import Groups, found_in
 from memreg.studies.progress import Progress
 from memreg.studies.study import Outcome, Where
-
-
-class Request(Asked):
-    """What is asked of `-e train`, beside the fields of the cell."""
-
-    dataset: str
-    """A data set's name, as digits or folder:PATH: docs/grids.md."""
-    members: int = Field(40, ge=1)
-    """Networks to train."""
-    study: str = "train"
-    """Name of the study: it holds every cell that was asked for under its name."""
 
 
 def run(

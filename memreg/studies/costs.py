@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from pydantic import Field
-
-from memreg.asked import Asked
 from memreg.data import Dataset, load
 from memreg.data.stand_in import stand_in
-from memreg.engines import Resources
 from memreg.engines.job import resolve_device, resolve_loader
 from memreg.grid import load_grid
 from memreg.precision import slow_bf16
 from memreg.recipe import Recipe
+from memreg.requests.plan import Request
+from memreg.resources import Resources
 from memreg.studies.resolved import Resolved, resolve
 
 SHARD_BYTES = 1.65  # per member and example, measured: see docs/benchmarks.md
@@ -24,19 +22,6 @@ PREDICTED = 64  # examples of each split
 STEPS = (3, 13)  # timed and subtracted, which leaves out what only the first steps cost
 SMALL_BATCH, SMALL_STEPS = 32, (1, 3)
 SLOW = 1.0  # seconds of a step from which smaller batches, and fewer of them, are timed instead
-
-
-class Request(Asked):
-    """What is asked of `memreg plan`, beside the resources."""
-
-    grid: str = "digits"
-    """A shipped grid's name, or the path of a grid file."""
-    members: int | None = Field(None, ge=1)
-    """Networks to train for every cell; by default as many as the grid says."""
-    throughput: float | None = Field(None, gt=0)
-    """Another machine's speed, as a multiple of this one's: adds its time."""
-    data_dir: Path | None = None
-    """Where data sets are; by default MEMREG_DATA_DIR, else ./data."""
 
 
 @dataclass(frozen=True)

@@ -198,8 +198,12 @@ def test_trying_one_of_timms_models_does_not_touch_its_weights():
 @pytest.mark.parametrize(
     ("name", "image_shape", "message"),
     [
-        ("vgg7", (3, 32, 32), r"no model is named 'vgg7': did you mean vgg.*names\(\) lists them"),
-        ("!", (3, 32, 32), r"no model is named '!': memreg\.models\.names\(\) lists them"),
+        (
+            "vgg7",
+            (3, 32, 32),
+            "no model is named 'vgg7': did you mean vgg6 .* models are vgg3-w4, .*, timm:NAME",
+        ),
+        ("!", (3, 32, 32), "no model is named '!': models are vgg3-w4, .*, timm:NAME"),
         ("vgg6", (3, 31, 32), "vgg6 halves .* 5 times: it takes 32x32 and larger, not 31x32"),
         ("vgg3-w8", (1, 8, 7), "vgg3-w8 halves .* 3 times: it takes 8x8 and larger, not 8x7"),
         ("vit-tiny", (3, 37, 37), "vit-tiny .* more than 1 and at most 14 a side, .* not 37x37"),

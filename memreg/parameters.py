@@ -5,7 +5,7 @@ import reprlib
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 
-class Asked(BaseModel):
+class Parameters(BaseModel):
     """Frozen and validated. A field's default is the parameter's, its docstring the parameter's help."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)

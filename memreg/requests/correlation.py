@@ -1,0 +1,13 @@
+"""What may be asked of `memreg correlation`."""
+
+from memreg.parameters import Parameters
+
+
+class Request(Parameters):
+    """What is asked of `memreg correlation`."""
+
+    study: str
+    """A study's name or run id; several, with commas between them."""
+    statistic: str = "memorized_fraction/0.25"
+    """Measure of memorization: memorized_fraction/0.05 .. 0.95, counted_fraction/0.05 .. 0.95, mean_score or
+    gap."""

@@ -1,0 +1,15 @@
+"""What may be asked of `memreg memorization`."""
+
+from memreg.parameters import Parameters
+
+
+class Request(Parameters):
+    """What is asked of `memreg memorization`."""
+
+    cell: str
+    """A cell's hash, the first digits of it, or its run id."""
+    estimator: str | None = None
+    """peers, extrapolation, gaussian, shrunk or leave_one_out; by default Feldman & Zhang's."""
+    neighbours: str | None = None
+    """Peers for the estimator peers: groups (those planted), a cell, or FILE.json; by default they are
+    found."""
