@@ -1,3 +1,5 @@
-"""One file per entry point that reads what is stored. Importing any checks this Python."""
+"""One file per entry point that reads what is stored."""
 
-import entrypoints  # noqa: F401
+from memreg.environment import check
+
+check()

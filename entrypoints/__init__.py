@@ -1,9 +1,10 @@
-"""One file per entry point that trains. Importing any checks that this Python has what memreg needs."""
+"""One file per entry point that trains."""
 
 import os
 import signal
 import sys
-from importlib.util import find_spec
+
+from memreg.environment import check
 
 
 def _interrupted(*_: object) -> None:
@@ -12,13 +13,7 @@ def _interrupted(*_: object) -> None:
     os._exit(130)
 
 
-if missing := [name for name in ("mlflow", "torch", "click", "pydantic") if find_spec(name) is None]:
-    print(
-        f"memreg: error: {sys.executable} has no {missing[0]}: activate the environment that memreg is "
-        "installed in (source .venv/bin/activate) and run this again, or run its own .venv/bin/memreg",
-        file=sys.stderr,
-    )
-    sys.exit(2)
+check()
 
 if sys.argv[0] == "-m":  # run as a program, by `python -m`, and not imported by one
     for number in (signal.SIGINT, signal.SIGTERM):
