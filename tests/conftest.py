@@ -21,6 +21,8 @@ from memreg.studies.study import Outcome
 settings.register_profile("memreg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("memreg")
 
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+"""Whatever a test starts by name is this environment's, activated or not."""
 
 SLOW_FIXTURES = {
     "cifar10_dir",

@@ -1,4 +1,4 @@
-"""docs/extend.md: each of its parts of one's own is run, by `mlflow run` as it says there."""
+"""docs/extend.md: each of its parts of one's own is run, as it says there and through `mlflow run`."""
 
 import os
 import re
@@ -23,7 +23,7 @@ from memreg.studies.resolved import resolve
 
 TEXT = (ROOT / "docs" / "extend.md").read_text()
 FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL))
-COMMANDS = re.findall(r"```sh\n(mlflow run .*?)\n```", TEXT)
+COMMANDS = re.findall(r"```sh\n(memreg .*?)\n```", TEXT)
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,16 @@ def here(tmp_path_factory):
 
 
 def mlflow_run(directory, command):
+    """Run a command of memreg's as the entry point of its name."""
     environment = os.environ | {"MLFLOW_TRACKING_URI": uri(directory), "PYTHONPATH": str(directory)}
-    words = [str(ROOT) if word == "." else word for word in shlex.split(command)]
+    _, name, *words = shlex.split(command)
+    given = [
+        f"-P{key.removeprefix('--').replace('-', '_')}={value}"
+        for key, value in zip(words[::2], words[1::2], strict=True)
+    ]
+    project = ["mlflow", "run", str(ROOT), "-e", name, "--env-manager", "local", *given]
     return subprocess.run(
-        [*words, "--experiment-name", "memreg"],
+        [*project, "--experiment-name", "memreg"],
         cwd=directory,
         env=environment,
         capture_output=True,
@@ -88,6 +94,16 @@ def test_scores_by_ones_own_estimator(trained):
     assert abs(own["score"] - usual["score"]).max() < 0.2
 
 
+def test_memreg_runs_them_in_the_directory_of_their_files(trained, here):
+    """What the document says to paste; the cell is there already."""
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri(here)}
+    process = subprocess.run(
+        shlex.split(COMMANDS[0]), cwd=here, env=environment, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr
+    assert ", 0 to train" in process.stdout
+
+
 def test_other_code_under_the_same_name_is_another_cell(trained, here):
     before = set(trained.cells()["cell"])
     (here / "mine.py").write_text(FILES["mine.py"].replace("32", "16"))
@@ -131,17 +147,15 @@ def test_what_is_wrong_with_a_part_is_one_line(tmp_path, monkeypatch, capsys, co
 
 def test_code_of_a_stored_cell_runs_only_if_it_is_named_once_more(trained, here):
     cell = next(c for c in trained.cells()["cell"] if trained.cell(c).cell.recipe.model == "mine:net")
-    base = (
-        f"mlflow run . -e leave_one_out --env-manager local -P cell={cell} -P targets=random:2 -P members=2"
-    )
+    base = f"memreg leave_one_out --cell {cell} --targets random:2 --members 2"
     (here / "mine.py").write_text(FILES["mine.py"])
     refused = mlflow_run(here, base)
     assert "name it yourself, by code=mine:net" in refused.stderr
     (here / "mine.py").write_text(FILES["mine.py"].replace("32", "17"))
-    changed = mlflow_run(here, f"{base} -P code=mine:net -P everything=2")
+    changed = mlflow_run(here, f"{base} --code mine:net --everything 2")
     assert "has changed since" in changed.stderr
     (here / "mine.py").write_text(FILES["mine.py"])
-    assert mlflow_run(here, f"{base} -P code=mine:net -P everything=2").returncode == 0
+    assert mlflow_run(here, f"{base} --code mine:net --everything 2").returncode == 0
 
 
 def test_a_worker_with_other_code_than_the_cell_was_planned_with_trains_nothing(here, monkeypatch):

@@ -3,9 +3,7 @@
 import os
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -19,8 +17,7 @@ TRAIN = ("-P", "dataset=digits", "-P", "model=vgg3-w8", "-P", "members=2000", "-
 
 @pytest.fixture
 def environment(tmp_path):
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db", "PATH": path}
+    return os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
 
 
 def until(condition, seconds=90):

@@ -7,6 +7,7 @@ from memreg.cell import Cell
 from memreg.data.dataset import Dataset
 from memreg.errors import MemregError
 from memreg.members import Prediction
+from memreg.resources import Resources
 
 AHEAD = 2  # jobs submitted per worker: enough that none waits for the driver
 ATTEMPTS = 3  # a member whose worker dies this often is given up
@@ -26,6 +27,8 @@ class Engine:
     """Runs jobs on data sets by fingerprint; yields each with its prediction, in the order they finish."""
     device: str
     """On which it trains, as torch names it; "" if it trains nothing."""
+    here: Resources | None = None
+    """What it uses of this machine; None where others train, and where nothing is trained."""
 
 
 def resolve_loader(loader: str) -> str:

@@ -35,7 +35,7 @@ def local(resources: Resources) -> Engine:
     resolve_loader(resources.loader)
     if resources.gpus:
         raise MemregError("gpus is for engine=ray: with engine=local say device=cuda")
-    return Engine(partial(run_local, resources=resources), device)
+    return Engine(partial(run_local, resources=resources), device, resources)
 
 
 def run_local(

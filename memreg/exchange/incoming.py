@@ -21,11 +21,11 @@ from memreg.exchange.outside import Outside
 from memreg.grid import Grid, check_dataset, check_name
 from memreg.members import Members, Prediction
 from memreg.parameters import first_error
-from memreg.questions.correlation import correlated_where_possible
+from memreg.questions.correlation import Correlated, correlated_where_possible
 from memreg.recipe import Recipe
 from memreg.registry import CellWriter
 from memreg.studies.progress import Progress
-from memreg.studies.study import Where, open_study
+from memreg.studies.study import Outcome, Where, open_study
 
 AT_ONCE = 100  # members
 SECONDS, EPOCHS = "member/train_seconds", "epoch/"  # series that members carry
@@ -97,8 +97,8 @@ class From:
 
 def bring_in(
     incoming: Sequence[Incoming], origin: From, progress: Progress, tracking_uri: str | None = None
-) -> pd.DataFrame:
-    """Store cells as a study; what the registry has of them already stays. Returns its cells.parquet."""
+) -> Outcome[Correlated | None]:
+    """Store cells as a study; what the registry has of them already stays."""
     check_name(origin.study, "study")
     where = Where(Engine(partial(_given, incoming), device=""), tracking_uri=tracking_uri)
     with open_study(Grid(origin.grid, origin.said, ()), incoming, origin.study, where, progress) as opened:
@@ -109,7 +109,7 @@ def bring_in(
         correlated = correlated_where_possible(opened.registry, table)
         said = correlated.in_words() if correlated else "No correlation."
         note = f"## Study {origin.study}\n\n{origin.said}\n\n{said}"
-        return opened.conclude(table, correlated, note).cells
+        return opened.conclude(table, correlated, note)
 
 
 def _given(

@@ -22,6 +22,7 @@ def import_(
     from memreg.exchange.archive import opened
     from memreg.exchange.incoming import From, bring_in, from_outside
     from memreg.exchange.layouts import read
+    from memreg.programs.shown import show_study
     from memreg.show import terminal
 
     if source.suffix == ".zip":
@@ -29,15 +30,15 @@ def import_(
             raise click.UsageError(f"{source} says itself what its cells are: leave out what describes them")
         with opened(source) as archive, terminal.Reporter() as progress:
             origin = From(study or archive.study, archive.grid, f"Imported from {source.name}.")
-            table = bring_in(archive.cells, origin, progress, tracking_uri)
+            outcome = bring_in(archive.cells, origin, progress, tracking_uri)
     else:
         if not dataset or "model" not in fields:
             raise click.UsageError("predictions need a --dataset and a --model to be known by")
         cell = from_outside(read(source), dataset, fields)
         origin = From(study or "imported", "imported", f"Imported from {source.name}.")
         with terminal.Reporter() as progress:
-            table = bring_in([cell], origin, progress, tracking_uri)
-    terminal.show_cells(table)
+            outcome = bring_in([cell], origin, progress, tracking_uri)
+    show_study(outcome)
 
 
 @click.command()

@@ -11,6 +11,7 @@ from memreg.resources import Resources
 @options.asking(Request, Resources, without=("gpus",))
 def plan(request: Request, resources: Resources) -> None:
     """What a grid will cost: members, images, storage, and time after a few steps of each model."""
-    from memreg.studies import costs
+    from memreg.studies.costs import costs
 
-    click.echo(costs.costs(request, resources))
+    for line in costs(request, resources):
+        click.echo(line)

@@ -12,7 +12,7 @@ from memreg.resources import Resources
 @options.asking(Request, Training, Resources)
 def search(request: Request, training: Training, resources: Resources) -> None:
     """Look for recipes that fill a range of test accuracy evenly, or for the best one."""
-    from memreg.programs.shown import show_link, where
+    from memreg.programs.shown import show_end, where
     from memreg.questions.search import run
     from memreg.show import terminal
 
@@ -23,6 +23,5 @@ def search(request: Request, training: Training, resources: Resources) -> None:
         terminal.show_cells(found.table)
     else:
         terminal.show_targets(found.targets)
-    terminal.say(found.in_words())
-    show_link(outcome.experiment_id, outcome.study)
+    show_end(outcome)
     terminal.say(f"trials: optuna-dashboard {found.storage}")

@@ -1,7 +1,5 @@
 """What commands share: how they train, and how they end."""
 
-from mlflow import get_tracking_uri
-
 from memreg.engines import engine
 from memreg.requests.training import Training
 from memreg.resources import Resources
@@ -15,20 +13,21 @@ def where(training: Training, resources: Resources) -> Where:
     return Where(engine(training.engine, resources), training.data_dir, wait=training.wait)
 
 
-def show_study(outcome: Outcome[Answer | None], study: str) -> None:
-    """The cells of a study, what they answer, and where to see more."""
+def show_study(outcome: Outcome[Answer | None]) -> None:
+    """The cells of a study, and how it ended."""
     terminal.show_cells(outcome.cells)
+    show_end(outcome)
+
+
+def show_end(outcome: Outcome[Answer | None]) -> None:
+    """What a study answers, in short, and where to see more."""
     if outcome.answer is not None:
-        terminal.say(outcome.answer.in_words())
-    show_link(outcome.experiment_id, study)
-
-
-def show_link(experiment_id: str, study: str) -> None:
-    """Say where to see a study's cells in MLflow's UI."""
-    terminal.say(terminal.ui_hint(get_tracking_uri(), experiment_id, study))
+        terminal.say(outcome.answer.in_short())
+    terminal.show_links(outcome.see)
 
 
 def keep_and_show(answer: Answer, title: str) -> None:
     """An analysis' answer, kept in a run of its own."""
-    log_analysis(answer, title)
-    terminal.say(answer.in_words())
+    see = log_analysis(answer, title)
+    terminal.say(answer.in_short())
+    terminal.show_links(see)

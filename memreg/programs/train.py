@@ -12,7 +12,7 @@ from memreg.resources import Resources
 
 @click.command(name="train", context_settings=options.SETTINGS)
 @options.asking(Request, Training, Resources)
-@options.fields_of(options.CELL_FIELDS)
+@options.fields_of(options.CELL_FIELDS, required=False)
 def train(request: Request, training: Training, resources: Resources, fields: dict[str, Any]) -> None:
     """Train the members of one cell, and score it."""
     request.check(fields)
@@ -22,4 +22,4 @@ def train(request: Request, training: Training, resources: Resources, fields: di
 
     with Reporter() as progress:
         outcome = run(request, fields, where(training, resources), progress)
-    show_study(outcome, outcome.study)
+    show_study(outcome)

@@ -81,6 +81,23 @@ class ApproximationError:
             parts.append(part.assign(error=part["score"] - part["truth"]))
         return pd.concat(parts)
 
+    def in_short(self) -> str:
+        m = self.headline.metrics
+        return (
+            f"{self.estimates[0].name} against leave-one-out on {m['targets']:.0f} targets: "
+            f"{m['within_0.05']:.1%} within 5 % [{m['within_0.05_low']:.1%}, {m['within_0.05_high']:.1%}], "
+            f"where noise alone would allow {m['within_0.05_noise']:.1%}; mean absolute error "
+            f"{m['mean_absolute_error']:.3f} (noise alone {m['mean_absolute_error_noise']:.3f})."
+            f"{self._of_others()}"
+        )
+
+    def _of_others(self) -> str:
+        return "".join(
+            f"\n{name}: mean absolute error {c.metrics['mean_absolute_error']:.3f}, mean error "
+            f"{c.metrics['mean_error']:+.3f}, within 5 % {c.metrics['within_0.05']:.1%}."
+            for name, c in list(self.comparisons.items())[1:]
+        )
+
     def in_words(self) -> str:
         m = self.headline.metrics
         table = self.headline.thresholds.set_index("threshold")
@@ -92,11 +109,6 @@ class ApproximationError:
         )
         without = isinstance(self.pictures, str)
         left_out = f"\nfigures/subpopulations.png is left out: {self.pictures}" if without else ""
-        others = "".join(
-            f"\n{name}: mean absolute error {c.metrics['mean_absolute_error']:.3f}, mean error "
-            f"{c.metrics['mean_error']:+.3f}, within 5 % {c.metrics['within_0.05']:.1%}."
-            for name, c in list(self.comparisons.items())[1:]
-        )
         return (
             f"{self.estimates[0].name} against leave-one-out on {m['targets']:.0f} targets: "
             f"{m['within_0.05']:.1%} within 5 % [{m['within_0.05_low']:.1%}, {m['within_0.05_high']:.1%}], "
@@ -104,7 +116,7 @@ class ApproximationError:
             f"apart than their intervals allow; mean error {m['mean_error']:+.3f} "
             f"[{m['mean_error_low']:+.3f}, {m['mean_error_high']:+.3f}], mean absolute error "
             f"{m['mean_absolute_error']:.3f} (noise alone {m['mean_absolute_error_noise']:.3f}), largest "
-            f"{m['largest_error']:.2f}; {wrong}.{others}{left_out}"
+            f"{m['largest_error']:.2f}; {wrong}.{self._of_others()}{left_out}"
         )
 
     def metrics(self) -> Mapping[str, float]:

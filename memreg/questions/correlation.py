@@ -25,7 +25,7 @@ from memreg.models.family import family
 from memreg.registry import Registry
 from memreg.requests.correlation import Request
 from memreg.show import figures
-from memreg.show.conclusions import in_words
+from memreg.show.conclusions import in_short, in_words
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Correlated:
 
     def in_words(self) -> str:
         return in_words(self.result)
+
+    def in_short(self) -> str:
+        return in_short(self.result)
 
     def metrics(self) -> Mapping[str, float]:
         """r of the headlines and of the statistic, pooled and within data sets, with their intervals."""

@@ -61,6 +61,9 @@ class Influence:
         chance = self.strong.by_chance
         return {"influence": figures.influence(self.edges, self.count, self.threshold, chance, title)}
 
+    def in_short(self) -> str:
+        return self.in_words()
+
     def in_words(self) -> str:
         s, train, test = self.strong, self.pairs["train"].nunique(), self.pairs["test"].nunique()
         words = (

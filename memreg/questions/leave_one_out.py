@@ -17,6 +17,7 @@ from memreg.design import All, LeaveGroupOut, LeaveOneOut, LeaveOut
 from memreg.errors import MemregError
 from memreg.estimators.leave_one_out import missing
 from memreg.estimators.scores import reaches
+from memreg.estimators.summary import HEADLINE
 from memreg.grid import Grid, plan_cell
 from memreg.registry import Registry
 from memreg.registry.tables import scores_name
@@ -27,6 +28,10 @@ from memreg.scoring.targets import choose, needs_scores
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve, resolve_like
 from memreg.studies.study import Outcome, Study, Where, open_study
+
+FEWEST = 20
+"""Members without a target from which the share of targets above a threshold is more than noise: the standard
+error of a score is then 0.11 at most."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,22 @@ class Truth:
     even: int
     """What they would be if every target had as many as the one that needed most."""
 
+    def in_short(self) -> str:
+        return self.in_words()
+
     def in_words(self) -> str:
         s = self.scores
         saved = f" instead of {self.even:,} with equally many for each" if self.even > self.members else ""
+        few = int(s.excluded_count.min())
+        share = (
+            f"{reaches(s.score, HEADLINE).mean():.0%} score {HEADLINE} or more"
+            if few >= FEWEST
+            else f"the share that score {HEADLINE} or more takes {FEWEST} members without each, and has {few}"
+        )
         return (
             f"Leave-one-out for {len(s)} targets from {self.members:,} members without them{saved}, and "
             f"{s.included_count.max():,} on everything: mean score {s.score.mean():.3f}, "
-            f"{reaches(s.score, 0.25).mean():.0%} score 0.25 or more; half the width of the 95 % intervals: "
+            f"{share}; half the width of the 95 % intervals: "
             f"median {(s.high - s.low).median() / 2:.3f}, largest {(s.high - s.low).max() / 2:.3f}. "
             f"Cell {self.cells[0][:12]}."
         )

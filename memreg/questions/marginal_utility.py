@@ -36,6 +36,9 @@ from memreg.studies.resolved import Resolved, resolve_like
 from memreg.studies.study import Outcome, Where, open_study
 
 AUTO = "auto"
+INTERVALS = (
+    "Intervals in [] are over networks, on these test images; those in () are over networks and test images."
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class MarginalUtility:
     """How the thresholds were chosen; empty where the user did."""
     left_out: str
     """Why there are no rows of sub-populations; empty where there are."""
+    unverified: Sequence[float]
+    """Thresholds at which the arm verified leaves out the very examples of the arm scored."""
     cells: Sequence[str]
 
     def metrics(self) -> Mapping[str, float]:
@@ -96,20 +101,28 @@ class MarginalUtility:
     def figures(self) -> Mapping[str, Figure]:
         return {"marginal_utility": figures.marginal_utility(self.table, self.margin)}
 
+    def in_short(self) -> str:
+        rows = self.table.query("images == 'all' and arm == 'scored'").to_dict("records")
+        scored = [f"{_of_scored(row, self.margin)}." for row in rows]
+        return "\n".join([*([self.chosen] if self.chosen else []), *scored, INTERVALS])
+
     def in_words(self) -> str:
         lines = [self.chosen] if self.chosen else []
-        for threshold, rows in self.table.groupby("threshold"):
-            lines.append(_sentence(float(str(threshold)), rows, self.margin))
+        for _, rows in self.table.groupby("threshold"):
+            lines.append(_sentence(rows, self.margin))
         if (images := self.table["images"].eq("distinct")).any():
             share = 1 - self.table.loc[images, "test_images"].iloc[0] / self.table["test_images"].max()
             lines.append(
                 f"{share:.0%} of the test images have a near duplicate in training; the table's rows "
                 "`distinct` are without them."
             )
-        lines.append(
-            "Intervals in [] are over networks, on these test images; those in () are over networks and test "
-            "images."
-        )
+        lines.append(INTERVALS)
+        if self.unverified:
+            at = ", ".join(f"{threshold:.2f}" for threshold in self.unverified)
+            lines.append(
+                f"At {at} the arm verified leaves out the same examples as the arm scored: the "
+                "estimator that verifies changed no choice, and the two arms are one experiment."
+            )
         if self.left_out:
             lines.append(self.left_out)
         return "\n".join(lines)
@@ -171,8 +184,14 @@ def compared(request: Request, scheduled: Schedule, registry: Registry, distinct
         request.margin,
         scheduled.chosen,
         lost.left_out,
+        _unverified(scheduled.arms),
         hashes,
     )
+
+
+def _unverified(arms: Sequence[Arm]) -> list[float]:
+    pools = {(arm.threshold, arm.name): arm.pools for arm in arms}
+    return [t for t, name in pools if name == "verified" and pools[t, name] == pools[t, "scored"]]
 
 
 def affected(cell: StoredCell, scored: Mapping[float, Mask]) -> Affected:
@@ -252,13 +271,10 @@ def _verified(request: Request, source: StoredCell) -> pd.DataFrame:
     return other.scores(estimator or None)
 
 
-def _sentence(threshold: float, rows: pd.DataFrame, margin: float) -> str:
+def _sentence(rows: pd.DataFrame, margin: float) -> str:
     everyone = {row["arm"]: row for row in rows.query("images == 'all'").to_dict("records")}
     own = everyone["scored"]
-    parts = [
-        f"At {threshold:.2f}: without the {own['removed']} examples that score it, {_points(own)} "
-        f"({_verdict(own, margin)})"
-    ]
+    parts = [_of_scored(own, margin)]
     for name in list(ARMS)[1:]:
         arm = everyone.get(name)
         count = f" ({arm['removed']})" if arm and arm["removed"] != own["removed"] else ""
@@ -272,6 +288,13 @@ def _sentence(threshold: float, rows: pd.DataFrame, margin: float) -> str:
             + "."
         )
     return text
+
+
+def _of_scored(row: Mapping[Any, Any], margin: float) -> str:
+    return (
+        f"At {row['threshold']:.2f}: without the {row['removed']} examples that score it, {_points(row)} "
+        f"({_verdict(row, margin)})"
+    )
 
 
 def _points(row: Mapping[Any, Any]) -> str:

@@ -49,6 +49,9 @@ class Memorization:
         title = f"{self.cell.recipe.model} on {self.cell.dataset}"
         return {"scores": figures.score_distribution(self.scores, title)}
 
+    def in_short(self) -> str:
+        return self.in_words()
+
     def in_words(self) -> str:
         m = self.values
         by = f", by {self.estimator}" if self.estimator else ""
@@ -66,9 +69,17 @@ class Memorization:
     def _of_peers(self) -> str:
         if "detectable" not in self.values:
             return ""
+        least = self.values["detectable"]
+        takes = self.values["members"] * (least / HEADLINE) ** 2
+        more = f"; about {takes:,.0f} members would find one of {HEADLINE}" if least > HEADLINE else ""
+        if not self.scores["peers"].any():
+            return (
+                " No peer was found, so these are Feldman & Zhang's scores: one whose effect on accuracy is "
+                f"less than {least:.2f} (median) would not be{more}."
+            )
         return (
             f" {(self.scores['peers'] > 0).mean():.1%} of the examples have a peer that was found; one whose "
-            f"effect on accuracy is less than {self.values['detectable']:.2f} (median) would not be."
+            f"effect on accuracy is less than {least:.2f} (median) would not be{more}."
         )
 
 

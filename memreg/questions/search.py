@@ -68,6 +68,10 @@ class Found:
         said = self._of_trials()
         return f"{said}\n\n{self.correlated.in_words()}" if self.correlated else said
 
+    def in_short(self) -> str:
+        said = self._of_trials()
+        return f"{said}\n{self.correlated.in_short()}" if self.correlated else said
+
     def metrics(self) -> Mapping[str, float]:
         return self.correlated.metrics() if self.correlated else {}
 

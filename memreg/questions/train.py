@@ -3,28 +3,93 @@
 from collections.abc import Mapping
 from typing import Any
 
+from memreg.cell import Cell
+from memreg.data.loading import FUNCTION
 from memreg.data.name import canonical, parse
-from memreg.errors import MemregError
+from memreg.design import Imported, Subsets
+from memreg.errors import MemregError, OutageError
 from memreg.grid import Grid, plan_cell
+from memreg.named import is_code
 from memreg.questions.corr_grid import run_grid
 from memreg.questions.correlation import Correlated
+from memreg.recipe import SGD, Recipe
 from memreg.registry import Registry
 from memreg.requests.train import Request
 from memreg.scoring.neighbours import Groups, found_in
 from memreg.studies.progress import Progress
 from memreg.studies.study import Outcome, Where
 
+COMPARED = ("epochs", "batch_size", "learning_rate", "warmup", "momentum")
+"""Fields of a recipe that the cells of a study usually share."""
+
 
 def run(
     request: Request, cell: Mapping[str, Any], where: Where, progress: Progress
 ) -> Outcome[Correlated | None]:
     """Train what is missing of a cell, and score it. cell: fields of its recipe and design."""
-    fields = {"dataset": request.dataset, "members": request.members, **cell}
+    request.check(cell)
+    given = dict(cell) if request.dataset is None else {"dataset": request.dataset, **cell}
+    registry = None
+    if request.like is not None:
+        registry = Registry(where.tracking_uri)
+        given = _like(registry.cell(request.like).cell, given)
+    fields = {"members": request.members, **given}
     named = fields.get("neighbours")
     if named and not named.endswith(".json"):
-        fields["neighbours"] = _found_in(named, request.dataset, Registry(where.tracking_uri))
-    grid = Grid("train", "One cell.", (plan_cell(fields, "train"),))
-    return run_grid(grid, request.study, where, progress)
+        fields["neighbours"] = _found_in(named, fields["dataset"], Registry(where.tracking_uri))
+    planned = plan_cell(fields, "train")
+    if others := _others(request.study, planned.recipe, given, where):
+        progress.say(others)
+    return run_grid(Grid("train", "One cell.", (planned,)), request.study, where, progress)
+
+
+def _like(source: Cell, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a stored cell, with those that are given in their place.
+
+    Raises `MemregError` where that leaves code that only the registry names.
+    """
+    if isinstance(source.design, Imported):
+        raise MemregError(f"like={source.hash[:12]}: the cell was imported, and its recipe is not known")
+    fields: dict[str, Any] = {"dataset": source.dataset, **source.recipe.known()}
+    if isinstance(source.design, Subsets):
+        fields |= {"r": source.design.r, "design_seed": source.design.seed}
+    if given.get("design", "subsets") != "subsets":
+        fields = {key: value for key, value in fields.items() if key not in ("r", "design_seed")}
+    for key, value in fields.items():
+        code = FUNCTION.fullmatch(parse(value)[0]) if key == "dataset" else is_code(value)
+        if code and key not in given:
+            raise MemregError(
+                f"like={source.hash[:12]}: {key} is {value}, code, which never runs because a registry says "
+                f"so: if you know it, name it yourself, by {key}={value}"
+            )
+    if "optimizer" in given:  # it has rates of its own
+        fields = {key: value for key, value in fields.items() if key not in SGD}
+    return fields | dict(given)
+
+
+def _others(study: str, recipe: Recipe, given: Mapping[str, Any], where: Where) -> str:
+    """What all cells that the study has so far share, and this one has another default of; "" for nothing."""
+    try:
+        table = Registry(where.tracking_uri).cells(study)
+    except OutageError:
+        raise
+    except MemregError:  # there is no such study yet, or no registry
+        return ""
+    shared = {key: table[key].dropna().unique() for key in COMPARED if key in table and key not in given}
+    other = {
+        key: values[0]
+        for key, values in shared.items()
+        if len(values) == 1 and values[0] != getattr(recipe, key)
+    }
+    if not other:
+        return ""
+    theirs = ", ".join(f"{key}={value:g}" for key, value in other.items())
+    own = ", ".join(f"{key}={getattr(recipe, key):g}" for key in other)
+    like = table["cell"].iloc[0][:8]
+    return (
+        f"the cells of study {study} have {theirs}; this one has {own}, by default: "
+        f"--like {like} takes theirs"
+    )
 
 
 def _found_in(named: str, dataset: str, registry: Registry) -> Groups:

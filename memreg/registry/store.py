@@ -29,7 +29,7 @@ from memreg.registry.holding import KEY, holding_tag, merged_commands, position
 from memreg.registry.leases import SETTLE, Leases, driven, end_status
 from memreg.registry.provenance import provenance
 from memreg.registry.shards import read_shard, write_shard
-from memreg.registry.view import view_tag
+from memreg.registry.view import run_link, view_tag
 
 EXPERIMENT = "memreg"
 LOGGED = "member/included_accuracy"  # of every member that was ever stored
@@ -86,6 +86,16 @@ class RunWriter:
         """The data set as an MLflow input; its digest there is the head of the fingerprint."""
         entity = DatasetEntity(name, fingerprint[:36], "memreg", json.dumps({"name": name}), None, profile)
         self.client.log_inputs(self.run_id, [DatasetInput(entity)])
+
+    def where(self, name: str) -> str:
+        """Where a person sees an artifact: its path on this machine, or the UI's page of it."""
+        place = self.artifacts.place
+        return str(place.root / name) if place else f"{self.link}/artifacts/{name}"
+
+    @property
+    def link(self) -> str:
+        """The run's page in the UI."""
+        return run_link(self.client.tracking_uri, self.experiment_id, self.run_id)
 
     def end(self, status: str) -> None:
         """FINISHED, FAILED or KILLED."""

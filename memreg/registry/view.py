@@ -38,6 +38,21 @@ def run_link(tracking_uri: str, experiment_id: str, run_id: str) -> str:
     return f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
+def study_links(tracking_uri: str, experiment_id: str, study: str) -> dict[str, str]:
+    """Where the UI shows a study's cells, flat and sorted by test accuracy, as a table and as charts.
+
+    Where there is no server, also what starts the UI.
+    """
+    table = f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs?viewStateShareKey={study}"
+    links = {"cells": table, "charts": f"{table}&compareRunsMode=CHART"}
+    return links if tracking_uri.startswith("http") else links | {"UI": ui_command(tracking_uri)}
+
+
+def ui_command(tracking_uri: str) -> str:
+    """What starts MLflow's UI on a store that has no server."""
+    return f"mlflow ui --backend-store-uri {masked(tracking_uri)}"
+
+
 def view_tag(study: str, study_run_id: str) -> tuple[str, str]:
     """Key and value of the experiment tag."""
     state = {

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from memreg.errors import MemregError
 from memreg.grid import check_name, plan_cell
 from memreg.parameters import Parameters
 from memreg.requests.names import check_names
@@ -13,8 +14,10 @@ from memreg.requests.names import check_names
 class Request(Parameters):
     """What is asked of `memreg train`, beside the fields of the cell."""
 
-    dataset: str
+    dataset: str | None = None
     """A data set's name, as digits or folder:PATH: docs/grids.md."""
+    like: str | None = None
+    """A stored cell: what is not given of data set, recipe, r and design_seed is taken from it."""
     members: int = Field(40, ge=1)
     """Networks to train."""
     study: str = "train"
@@ -22,6 +25,14 @@ class Request(Parameters):
 
     def check(self, cell: Mapping[str, Any]) -> None:
         """Raise `MemregError` for fields of a cell that are none, or that name what there is not."""
-        known = {key: value for key, value in cell.items() if key != "neighbours"}  # may be a stored cell's
-        check_names([plan_cell({"dataset": self.dataset, "members": self.members, **known}, "train")])
+        if self.like is not None:
+            fixed = {"dataset": "digits", "model": "vgg3-w8"}  # checked once the cell has been found
+        elif self.dataset is None or "model" not in cell:
+            raise MemregError("give dataset and model, as digits and vgg3-w8; or like=CELL")
+        else:
+            fixed = {"dataset": self.dataset}
+        known = fixed | {
+            key: value for key, value in cell.items() if key != "neighbours"
+        }  # may be a stored cell's
+        check_names([plan_cell({"members": self.members, **known}, "train")])
         check_name(self.study, "study")

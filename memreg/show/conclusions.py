@@ -2,6 +2,7 @@
 
 from memreg.estimators.correlation import FEWEST_CLUSTERS, FEWEST_RANKED, FEWEST_RESAMPLED, Pearson
 from memreg.estimators.identity import Identity
+from memreg.estimators.mixture import FEWEST
 from memreg.estimators.over_cells import Correlation
 from memreg.estimators.trajectories import MOVE, SHAPES, Trajectories
 
@@ -17,6 +18,30 @@ def in_words(result: Correlation) -> str:
         _trajectories(result),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def in_short(result: Correlation) -> str:
+    """Give the headline's r, within data sets and pooled, and the warning where there is cause."""
+    key = result.statistic
+    pooled, within = result.pooled[key], result.fixed_effects.get(key)
+    r = within or pooled
+    members = result.cells["members"]
+    over = f"over {len(result.cells)} cells of {_span(members.min(), members.max())} members"
+    text = f"{named(key).capitalize()} with test accuracy {over}: "
+    if not _known(r.r):
+        text += f"no r, {_missing(r)}"
+        with_it = int(result.cells[key].notna().sum())
+        if key.startswith("memorized_fraction") and with_it < len(result.cells):
+            text += (
+                f". {with_it} of {len(result.cells)} cells have one: it takes {FEWEST} members with an "
+                f"example, and {FEWEST} without it"
+            )
+    elif within:
+        text += f"r = {_with(within)} within data sets, {_with(pooled)} pooled"
+    else:
+        text += f"r = {_with(pooled)}"
+    warning = _warning(result).replace("**", "")
+    return f"{text}.\n{warning}".strip()
 
 
 def named(statistic: str) -> str:

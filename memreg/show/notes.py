@@ -47,7 +47,7 @@ def memorized_in_words(metrics: Mapping[str, float]) -> str:
     if isnan(share):
         return (
             f"The memorized fraction is withheld: it takes {FEWEST} members that include an example and "
-            f"{FEWEST} that exclude it. {counted}."
+            f"{FEWEST} that exclude it."
         )
     low, high = (metrics[key] for key in bound_keys(HEADLINE))
     return (

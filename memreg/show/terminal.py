@@ -22,8 +22,6 @@ from rich.table import Table
 from rich.text import Text
 
 from memreg.cell import Cell
-from memreg.registry.connection import masked
-from memreg.registry.view import ui_address
 from memreg.show.cell_table import FRACTION, cell_columns, fitting, percent
 
 TEXTS = ("data set", "model", "design", "study")
@@ -32,7 +30,7 @@ TEXTS = ("data set", "model", "design", "study")
 def console(stderr: bool = False) -> Console:
     """Without colour, control characters or line breaking when the output is no terminal."""
     probe = Console(stderr=stderr, emoji=False)
-    return probe if probe.is_terminal else Console(stderr=stderr, emoji=False, width=140, soft_wrap=True)
+    return probe if probe.is_terminal else Console(stderr=stderr, emoji=False, width=1000, soft_wrap=True)
 
 
 EVERY = 50.0  # seconds between lines of progress where there is no terminal: at least one a minute
@@ -229,12 +227,10 @@ def say(text: str) -> None:
     console().print("\n" + text, markup=False, highlight=False, soft_wrap=True)
 
 
-def ui_hint(tracking_uri: str, experiment_id: str, study: str) -> str:
-    """How to see a study's cells in the MLflow UI: flat, sorted by test accuracy; as a table, as charts."""
-    served = tracking_uri.startswith("http")
-    table = f"{ui_address(tracking_uri)}/#/experiments/{experiment_id}/runs?viewStateShareKey={study}"
-    start = "" if served else f"mlflow ui --backend-store-uri {masked(tracking_uri)}\n"
-    return f"{start}cells:  {table}\ncharts: {table}&compareRunsMode=CHART"
+def show_links(links: Mapping[str, str]) -> None:
+    """Where to see more: a line each, whole, so that it can be clicked or pasted."""
+    width = max(map(len, links)) + 1
+    say("\n".join(f"{f'{name}:':{width}} {link}" for name, link in links.items()))
 
 
 class _RateColumn(ProgressColumn):

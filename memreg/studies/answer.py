@@ -24,6 +24,9 @@ class Answer(Protocol):
     def in_words(self) -> str:
         """What it says, in Markdown."""
 
+    def in_short(self) -> str:
+        """What it says in a sentence or two, for a terminal."""
+
     def metrics(self) -> Mapping[str, float]:
         """Its numbers, by their MLflow names; NaN for those that cannot be known."""
 
@@ -34,10 +37,11 @@ class Answer(Protocol):
         """By the name of their artifact, without folder and suffix."""
 
 
-def log(run: RunWriter, answer: Answer) -> None:
+def log(run: RunWriter, answer: Answer) -> dict[str, str]:
     """Keep an answer in a run: metrics, tables, figures, and the cells that it is about as `memreg.cells`.
 
-    `memreg report` finds the analyses of a study's cells by that tag.
+    `memreg report` finds the analyses of a study's cells by that tag. Returns where to see the first figure,
+    as `figure`, if there is one.
     """
     metrics, tables = answer.metrics(), answer.tables()
     if tables:
@@ -45,15 +49,21 @@ def log(run: RunWriter, answer: Answer) -> None:
     run.log(metrics=metrics, tags=cells_tags(answer.cells))
     for name, table in tables.items():
         run.artifacts.put(name, _text(table) if isinstance(table, str) else table.to_parquet)
-    for name, figure in answer.figures().items():
-        run.artifacts.put(f"figures/{name}.png", partial(figures.save, figure))
+    drawn = {f"figures/{name}.png": figure for name, figure in answer.figures().items()}
+    for name, figure in drawn.items():
+        run.artifacts.put(name, partial(figures.save, figure))
+    return {"figure": run.where(next(iter(drawn)))} if drawn else {}
 
 
-def log_analysis(answer: Answer, title: str, tracking_uri: str | None = None) -> None:
-    """Keep an answer in a run of its own: the one that `mlflow run` opened, or a fresh one."""
+def log_analysis(answer: Answer, title: str, tracking_uri: str | None = None) -> dict[str, str]:
+    """Keep an answer in a run of its own: the one that `mlflow run` opened, or a fresh one.
+
+    Returns where to see it: the first figure, if there is one, and the run.
+    """
     with ended(Store(tracking_uri).open_run("analysis", title[:200], {})) as run:
-        log(run, answer)
+        see = log(run, answer)
         run.log(note=answer.in_words())
+        return see | {"run": run.link}
 
 
 def _text(text: str) -> Callable[[Path], object]:

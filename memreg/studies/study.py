@@ -1,7 +1,8 @@
 """A study: cells under one run, trained as far as they are not stored, and what was answered from them."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +22,11 @@ from memreg.registry import CellWriter, Registry, RunWriter, Store
 from memreg.registry.leases import Leases
 from memreg.registry.shards import read_shards
 from memreg.registry.stored_cell import COUNTED
+from memreg.registry.view import study_links
 from memreg.show import notes
 from memreg.show.report import write_report
 from memreg.studies.answer import Answer, log
+from memreg.studies.calibration import hours, in_words
 from memreg.studies.cell_training import CellTraining, Item, give_back, prepare, train
 from memreg.studies.progress import Progress
 
@@ -58,6 +61,8 @@ class Outcome(Generic[A_co]):
     cells: pd.DataFrame
     """As cells.parquet."""
     answer: A_co
+    see: Mapping[str, str]
+    """Where a person sees its report, its first figure if any, and its cells: paths, and links to the UI."""
 
 
 @dataclass
@@ -205,6 +210,24 @@ class Study:
         for run_id in gone.intersection(self._store.held(self.name, self.run)):
             self._store.let_go(run_id, self.name)
 
+    def say_plan(self) -> None:
+        """Say how many networks of each design are going to be trained, and in about how long."""
+        cells = [c for c in self._cells if c.missing]
+        if not cells or not self._where.engine.device:
+            return
+        kinds = Counter[str]()
+        for c in cells:
+            kinds[c.item.cell.design.kind] += len(c.missing)
+        each = ", ".join(f"{count:,} of design {kind}" for kind, count in kinds.items())
+        text = f"to train: {kinds.total():,} networks" + (f" ({each})" if len(kinds) > 1 else "")
+        here = self._where.engine.here
+        if here is not None and self._where.engine.device == "cpu":
+            known = [(c.item.cell, c.item.dataset, len(c.missing)) for c in cells if c.item.dataset]
+            took, whole = hours(known, here)
+            about = "about" if whole else "more than"
+            text += f", {about} {in_words(took)} in {here.processes} processes" if took else ""
+        self._progress.say(text)
+
     def say_of_more(self) -> None:
         """Say which cells have more members than are asked for: a cell is scored from all that it has."""
         more = [c for c in self._cells if len(c.writer.members) > len(c.wanted)]
@@ -227,11 +250,12 @@ class Study:
         description, in Markdown.
         """
         self.run.artifacts.put("cells.parquet", table.to_parquet)
-        if answer is not None:
-            log(self.run, answer)
+        figure = log(self.run, answer) if answer is not None else {}
         self.run.log(note=note)
         write_report(self.run, self.registry, self.dataset)
-        return Outcome(self.name, self.run.run_id, self.run.experiment_id, table, answer)
+        cells = study_links(self.registry.tracking_uri, self.run.experiment_id, self.name)
+        see = {"report": self.run.where("report.html"), **figure, **cells}
+        return Outcome(self.name, self.run.run_id, self.run.experiment_id, table, answer, see)
 
 
 @contextmanager
@@ -253,6 +277,7 @@ def open_study(
             opened.add(*items)
             opened.hold(opened.writer(item.cell).run_id for item in items)
             opened.say_of_more()
+            opened.say_plan()
             store.save_view(study, run)
             run.log(note=notes.study(study, grid))
             yield opened

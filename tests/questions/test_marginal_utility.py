@@ -83,11 +83,11 @@ def test_equivalence_is_decided_by_the_corrected_p_value(tool):
     words = []
     for corrected in (0.03, 0.15):
         same = table.assign(p_holm=1.0, p_equivalent=0.03, p_equivalent_holm=corrected)
-        words.append(MarginalUtility(same, pd.DataFrame(), 0.5, "", "", ()).in_words())
+        words.append(MarginalUtility(same, pd.DataFrame(), 0.5, "", "", [], ()).in_words())
     assert "(no difference of 0.5 points or more)" in words[0]
     assert "(undecided)" in words[1]
     shifted = table.assign(p_holm=0.01, difference_both_low=-3.0, difference_both_high=1.0)
-    assert "on these test images)" in MarginalUtility(shifted, pd.DataFrame(), 0.5, "", "", ()).in_words()
+    assert "on these test images)" in MarginalUtility(shifted, pd.DataFrame(), 0.5, "", "", [], ()).in_words()
 
 
 def test_sub_populations_that_rest_on_chance_are_left_out_and_the_answer_says_why(done, monkeypatch):

@@ -18,7 +18,7 @@ from playwright import sync_api
 from servers import free_port, wait_for
 from studies import uri
 
-from memreg.show import terminal
+from memreg.registry.view import study_links
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
@@ -76,8 +76,7 @@ def picture(page, name):
 def link(study, kind):
     store, experiment, run_id = study
     name = mlflow.MlflowClient(store).get_run(run_id).data.tags["memreg.study"]
-    (line,) = [h for h in terminal.ui_hint(store, experiment, name).splitlines() if h.startswith(kind)]
-    return line.partition("http://127.0.0.1:5000")[2]
+    return study_links(store, experiment, name)[kind].partition("http://127.0.0.1:5000")[2]
 
 
 def cells(study):
