@@ -77,6 +77,16 @@ class Cell(BaseModel):
         """SHA-256 of the canonical JSON, in hexadecimal: the tag `memreg.cell`."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()
 
+    @property
+    def title(self) -> str:
+        """Name the cell for people: model, data set, what regularises it not, its design, its hash's head."""
+        recipe, design = self.recipe, self.design
+        bare = {"no augmentation": recipe.augmentation == 0, "no weight decay": recipe.weight_decay == 0}
+        said = ["bare"] if all(bare.values()) else [text for text, is_so in bare.items() if is_so]
+        if design.kind != "subsets":
+            said.append(design.kind)
+        return ", ".join([f"{recipe.model} {self.dataset}", *said, self.hash[:8]])
+
     def with_design(self, design: Design) -> "Cell":
         """The cell of the same data set and recipe with another design."""
         return Cell(

@@ -86,6 +86,9 @@ def _slope(moments: Floats) -> Floats:
         if not h > 0:  # a constant, or a perfect correlation
             slope[i, j] = slope[j, i] = np.nan
             continue
-        ends = [np.arctanh(_r(moments + sign * step)) for sign in (1, -1)]
-        slope[i, j] = slope[j, i] = (ends[0] - ends[1]) / (2 * h) / (1 if i == j else 2)
+        ends = [_r(moments + sign * step) for sign in (1, -1)]
+        if max(map(abs, ends)) < 1:
+            slope[i, j] = slope[j, i] = np.subtract(*np.arctanh(ends)) / (2 * h) / (1 if i == j else 2)
+        else:  # so nearly perfect that atanh has no slope
+            slope[i, j] = slope[j, i] = np.nan
     return slope

@@ -104,7 +104,18 @@ class MarginalUtility:
     def in_short(self) -> str:
         rows = self.table.query("images == 'all' and arm == 'scored'").to_dict("records")
         scored = [f"{_of_scored(row, self.margin)}." for row in rows]
-        return "\n".join([*([self.chosen] if self.chosen else []), *scored, INTERVALS])
+        return "\n".join(
+            [*([self.chosen] if self.chosen else []), *scored, *self._of_unverified(), INTERVALS]
+        )
+
+    def _of_unverified(self) -> list[str]:
+        if not self.unverified:
+            return []
+        at = ", ".join(f"{threshold:.2f}" for threshold in self.unverified)
+        return [
+            f"At {at} the arm verified leaves out the same examples as the arm scored: the estimator that "
+            "verifies changed no choice, and the two arms are one experiment."
+        ]
 
     def in_words(self) -> str:
         lines = [self.chosen] if self.chosen else []
@@ -117,12 +128,7 @@ class MarginalUtility:
                 "`distinct` are without them."
             )
         lines.append(INTERVALS)
-        if self.unverified:
-            at = ", ".join(f"{threshold:.2f}" for threshold in self.unverified)
-            lines.append(
-                f"At {at} the arm verified leaves out the same examples as the arm scored: the "
-                "estimator that verifies changed no choice, and the two arms are one experiment."
-            )
+        lines += self._of_unverified()
         if self.left_out:
             lines.append(self.left_out)
         return "\n".join(lines)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from memreg.errors import MemregError
 
+SERIES = ("member/", "epoch/")
+"""Metrics of single members and of epochs, of which MLflow gives the last value."""
 IDENTITY = ("run_id", "cell", "study")
 TEXT = ("dataset", "model", "design")
 """Params that stay text, whatever they look like."""
@@ -73,14 +75,15 @@ def frame(wide: Wide, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
     MLflow keeps params as text: a param whose every value is a number becomes a column of numbers. It
     keeps infinities as the largest floats: they become infinities again. A metric hides a param of its
-    name. `columns` chooses; one that no run has raises `MemregError`, unless there are no runs.
+    name. Without `columns`, series over members and epochs are left out: MLflow gives the last value of each.
+    `columns` chooses; one that no run has raises `MemregError`, unless there are no runs.
     """
     content: dict[str, object] = {key: getattr(wide, key) for key in IDENTITY}
     for key in sorted(wide.params, key=lambda key: (key not in TEXT[:2], key)):
         if key not in content and key not in wide.metrics:
             content[key] = _numbers(key, pd.Series(wide.params[key]))
     for key in sorted(wide.metrics):
-        if key not in IDENTITY:
+        if key not in IDENTITY and (columns is not None or not key.startswith(SERIES)):
             content[key] = _with_infinities(wide.metrics[key])
     table = pd.DataFrame(content)
     if columns is None:

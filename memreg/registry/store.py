@@ -359,8 +359,7 @@ class Store:
             "memreg.status": "training",
             "mlflow.parentRunId": parent.run_id,
         }
-        name = f"{cell.recipe.model} {cell.dataset}"
-        return self.client.create_run(self.experiment_id, tags=self._context | tags, run_name=name)
+        return self.client.create_run(self.experiment_id, tags=self._context | tags, run_name=cell.title)
 
     def held(self, study: str, run: RunWriter) -> dict[str, int]:
         """The place of each cell that a study holds, by its run id."""

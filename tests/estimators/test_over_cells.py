@@ -27,11 +27,15 @@ def measured(test, excluded, included, dataset, blocks=4, slope=2.0):
     )
     frame["family"] = frame["model"].map(family)
     frame["members"] = 40.0
-    for key, value in values.items():
-        frame = frame.assign(**{key: value, f"{key}_low": value - 0.01, f"{key}_high": value + 0.01})
+    shown = {k: v for key, v in values.items() for k, v in _with_interval(key, v)}
+    frame = pd.concat([frame, pd.DataFrame(shown)], axis=1)
     noise = np.tile(1e-6 * np.eye(len(KEYS)), (cells, 1, 1))
     scores = [np.random.default_rng(c).normal(0.1, 0.1, (3, 30)) for c in range(cells)]
     return Measured(frame, noise, np.full(cells, blocks), scores)
+
+
+def _with_interval(key, value):
+    return ((key, value), (f"{key}_low", value - 0.01), (f"{key}_high", value + 0.01))
 
 
 def test_pooled_only_is_flagged_in_the_numbers_and_in_words(tmp_path):

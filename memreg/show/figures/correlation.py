@@ -10,7 +10,16 @@ from matplotlib.patches import Patch
 
 from memreg.estimators.correlation import Pearson
 from memreg.estimators.regression import line
-from memreg.show.figures.style import GREY, cell_legend, cell_points, colours, drawing, label
+from memreg.show.figures.style import (
+    GREY,
+    cell_legend,
+    cell_points,
+    colours,
+    drawing,
+    label,
+    only_words,
+    without,
+)
 
 FEWEST = 3  # cells of a line
 
@@ -23,6 +32,8 @@ def correlation(
     points: a row per cell with `dataset`, `family`, `test_accuracy` and `<statistic>`, both with
     `_low` and `_high`. within: r within data sets, where there are several, which then comes first.
     """
+    if text := without(statistic, points):
+        return only_words(text)
     with drawing() as figure:
         axes = figure.subplots()
         known = points[points["test_accuracy"].notna() & points[statistic].notna()]

@@ -1,6 +1,6 @@
 """What figures share: sizes, colours, names, and a point per cell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ DPI = 200
 # Okabe and Ito's palette, black and yellow left out
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#555555"
+MOST_NAMED, LONGEST = 8, 36  # data sets in a legend, and characters of each
+ROW = 100  # characters of a legend beside each other
 MARKERS = {"vgg": "o", "resnet": "s", "vit": "^", "timm": "D", "own": "P"}
 NAMES = {"vgg": "VGG", "resnet": "ResNet", "vit": "ViT", "timm": "timm", "own": "own"}
 STYLE: dict[Any, Any] = {
@@ -38,6 +40,22 @@ def drawing(size: tuple[float, float] = SIZE) -> Iterator[Figure]:
     """A new figure in the project's style."""
     with matplotlib.rc_context(STYLE):
         yield Figure(figsize=size, layout="constrained")
+
+
+def only_words(text: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    with drawing() as figure:
+        axes = figure.subplots()
+        axes.text(0.5, 0.5, text, ha="center", va="center", linespacing=1.5)
+        axes.set_axis_off()
+    return figure
+
+
+def without(statistic: str, points: pd.DataFrame) -> str | None:
+    """Say that no cell has a statistic and test accuracy, where that is so."""
+    if (points[statistic].notna() & points["test_accuracy"].notna()).any():
+        return None
+    return f"None of {len(points)} cells has both test accuracy and\n{label(statistic)}"
 
 
 def colours(points: pd.DataFrame) -> dict[str, str]:
@@ -66,14 +84,29 @@ def cell_points(axes: Axes, points: pd.DataFrame, x: str, y: str) -> None:
 
 
 def cell_legend(points: pd.DataFrame) -> list[Line2D]:
-    """Handles for `cell_points`."""
+    """Handles for `cell_points`. Long names keep their ends."""
+    named = colours(points)
     keys = [
-        Line2D([], [], color=c, marker="o", linestyle="", label=name) for name, c in colours(points).items()
+        Line2D([], [], color=c, marker="o", linestyle="", label=_shortened(name))
+        for name, c in list(named.items())[:MOST_NAMED]
     ]
-    families = dict.fromkeys(points["family"])
+    if more := len(named) - len(keys):
+        keys.append(Line2D([], [], linestyle="", label=f"and {more} more data sets"))
     return keys + [
-        Line2D([], [], color=GREY, marker=MARKERS[name], linestyle="", label=NAMES[name]) for name in families
+        Line2D([], [], color=GREY, marker=MARKERS[name], linestyle="", label=NAMES[name])
+        for name in dict.fromkeys(points["family"])
     ]
+
+
+def legend_below(figure: Figure, keys: Sequence[Line2D]) -> None:
+    """A legend below all axes, in as many columns as its texts leave room for."""
+    longest = max(len(str(key.get_label())) for key in keys)
+    columns = max(1, min(4, len(keys), ROW // (longest + 6)))
+    figure.legend(handles=[*keys], loc="outside lower center", ncols=columns)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
 
 
 def label(statistic: str) -> str:

@@ -11,13 +11,16 @@ from matplotlib.patches import Patch
 from memreg.estimators.correlation import Pearson
 from memreg.estimators.scores import THRESHOLDS
 from memreg.estimators.summary import fraction_key
-from memreg.show.figures.style import COLOURS, GREY, drawing
+from memreg.show.figures.style import COLOURS, GREY, drawing, only_words
 
 FISHER, MEMBERS = 0.15, 0.35  # opacity
 
 
 def thresholds(pooled: Mapping[str, Pearson], fixed_effects: Mapping[str, Pearson]) -> Figure:
     """Both by statistic; `fixed_effects` may be empty."""
+    if not any(r.r == r.r for r in pooled.values()):
+        least = min(r.needed for r in pooled.values())
+        return only_words(f"No correlation at any threshold: r takes {least} cells that have both values")
     with drawing() as figure:
         axes = figure.subplots()
         n = pooled["mean_score"].n
