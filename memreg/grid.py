@@ -14,9 +14,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from memreg import shipped
 from memreg.design import Design, GridDesign, Neighbours
 from memreg.errors import MemregError
-from memreg.named import is_code
 from memreg.parameters import first_error
 from memreg.recipe import Recipe
+from memreg.user_code import is_code
 
 DESIGN_KEYS = {
     "design": "kind",

@@ -5,8 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from memreg.named import is_code
 from memreg.parameters import Parameters
+from memreg.user_code import is_code
 
 SGD = ("learning_rate", "momentum", "weight_decay")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from memreg.careful_yaml import load
 from memreg.errors import MemregError
-from memreg.named import called, is_code
+from memreg.user_code import called, is_code
 
 
 def names(folder: str) -> list[str]:

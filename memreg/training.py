@@ -26,8 +26,8 @@ from memreg.data.dataset import Dataset
 from memreg.errors import MemregError
 from memreg.members import Prediction, no_class
 from memreg.models.trial import in_format, memory_format
-from memreg.named import called
 from memreg.recipe import Recipe
+from memreg.user_code import called
 
 Augmentation = augmentation.Draws | Callable[[Tensor], Tensor] | None
 """Draws for every image, or the user's function of a batch, or nothing."""

@@ -16,10 +16,10 @@ from entrypoints.train import train
 from memreg.engines import Job, Resources, engine
 from memreg.errors import MemregError
 from memreg.grid import load_grid, parse_grid
-from memreg.named import digest
 from memreg.registry import Registry
 from memreg.search.space import load_space
 from memreg.studies.resolved import resolve
+from memreg.user_code import digest
 
 TEXT = (ROOT / "docs" / "extend.md").read_text()
 FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from memreg.errors import MemregError
-from memreg.named import called
+from memreg.user_code import called
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from memreg import named
+from memreg import user_code
 from memreg.data.arrays import checked, from_mapping
 from memreg.data.dataset import Dataset
 from memreg.errors import MemregError
@@ -14,7 +14,7 @@ def from_function(name: str) -> Dataset:
 
     Nothing is cached: that is up to the function.
     """
-    result = named.called("data set", name)
+    result = user_code.called("data set", name)
     if isinstance(result, Dataset):
         return checked(replace(result, name=name))
     if isinstance(result, Mapping):

@@ -12,9 +12,9 @@ from pydantic import Field
 from memreg.design.base import Neighbours
 from memreg.design.imported import Imported
 from memreg.design.leave_out import All, Fixed, LeaveGroupOut, LeaveOneOut
-from memreg.design.named import Named
 from memreg.design.removal import Pool, Removal
 from memreg.design.subsets import Spread, Subsets
+from memreg.design.user_design import Named
 
 GridDesign = Annotated[Subsets | Spread | All | Named, Field(discriminator="kind")]
 """What a grid may ask for."""

@@ -9,7 +9,7 @@ from memreg.engines import server
 from memreg.errors import MemregError
 from memreg.models.layouts import TIMM
 from memreg.models.trial import memory_format
-from memreg.named import is_code
+from memreg.user_code import is_code
 
 REFUSED = 3
 

@@ -15,8 +15,8 @@ from memreg.data.sharing import open_shared
 from memreg.engines.job import Job
 from memreg.errors import MemregError
 from memreg.members import Prediction
-from memreg.named import digest
 from memreg.training import Setting, train_member
+from memreg.user_code import digest
 
 _datasets: dict[str, Dataset] = {}
 _device = "cpu"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from memreg.estimators.counts import Floats, Mask
-from memreg.estimators.scores import THRESHOLDS, reaches
+from memreg.estimators.threshold import THRESHOLDS, reaches
 
 CLOSE = 0.05
 """The paper's "within 5 % error"."""

@@ -18,7 +18,8 @@ from scipy.stats import norm
 from memreg.estimators.counts import Floats, Mask
 from memreg.estimators.hypergeometric import tail
 from memreg.estimators.products import product
-from memreg.estimators.scores import FORGIVEN, difference_interval
+from memreg.estimators.scores import difference_interval
+from memreg.estimators.threshold import FORGIVEN
 
 ROWS = 256
 """Training examples of a block: with 10,000 test examples its counts stay in the cache."""

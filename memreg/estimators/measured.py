@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from memreg.estimators import mixture
 from memreg.estimators.bootstrap import covariance, interval, replicates
 from memreg.estimators.counts import Counts, Floats, Tally
-from memreg.estimators.scores import THRESHOLDS
 from memreg.estimators.summary import STATISTICS, fraction_key, summarise
+from memreg.estimators.threshold import THRESHOLDS
 
 KEYS = ("test_accuracy", "included_accuracy", "gap", *STATISTICS)
 SIGNED = ("gap", "mean_score")  # between -1 and 1; all others are shares

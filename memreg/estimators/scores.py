@@ -1,15 +1,11 @@
 """Memorization scores: Equation 1 estimated from members that include and exclude each example."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from memreg.estimators.counts import Counts, Floats, Numbers
-
-THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
-"""Thresholds 0.05 .. 0.95 at which memorized and counted fractions are reported."""
+from memreg.estimators.threshold import reaches
 
 
 def scores(counts: Counts) -> pd.DataFrame:
@@ -77,22 +73,6 @@ def mover(
     low: Floats = difference - np.hypot(p1 - one[0], zero[1] - p0)
     high: Floats = difference + np.hypot(one[1] - p1, p0 - zero[0])
     return low, high
-
-
-FORGIVEN = 8
-"""Units in the last place by which a difference of shares may miss a threshold that it is equal to."""
-
-
-def reaches(score: Any, threshold: Any) -> Any:
-    """Whether a score is at or above a threshold, elementwise: the one rule for it.
-
-    Scores are differences of shares, and a threshold such as 0.15 is no binary fraction, so a score that is
-    exactly the threshold may come out a little below it. FORGIVEN units in the last place of the scores'
-    own precision are forgiven. In float64 scores that differ at all differ by more, unless they are from
-    millions of members.
-    """
-    precision = np.result_type(score, np.float32)
-    return np.asarray(score) >= threshold - FORGIVEN * np.finfo(precision).eps
 
 
 def score_table(counts: Counts, labels: NDArray[np.int64]) -> pd.DataFrame:

@@ -4,7 +4,8 @@ import numpy as np
 
 from memreg.estimators import mixture
 from memreg.estimators.counts import Counts, Floats, Tally
-from memreg.estimators.scores import THRESHOLDS, counted_fraction
+from memreg.estimators.scores import counted_fraction
+from memreg.estimators.threshold import THRESHOLDS
 
 HEADLINE = 0.25
 """Threshold of the memorized fraction that is given with its interval."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from memreg.errors import MemregError
 from memreg.models.layouts import RESNET, TIMM, VGG, VIT
 from memreg.models.unknown import unknown
-from memreg.named import called, is_code
+from memreg.user_code import called, is_code
 
 if TYPE_CHECKING:
     from torch import nn

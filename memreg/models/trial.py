@@ -13,7 +13,7 @@ from torch import nn
 from memreg import models
 from memreg.errors import MemregError
 from memreg.models.layouts import TIMM
-from memreg.named import is_code
+from memreg.user_code import is_code
 
 FORMATS = (torch.channels_last, torch.contiguous_format)
 

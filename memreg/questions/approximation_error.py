@@ -1,4 +1,4 @@
-"""`-e approximation_error`: estimates of memorization scores against leave-one-out's (section 4.2)."""
+"""`memreg approximation_error`: estimates of memorization scores against leave-one-out's (section 4.2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ from memreg.estimators.coinfluence import co_influence
 from memreg.estimators.counts import Floats
 from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.outliers import spp_by_error, spp_sums
-from memreg.estimators.scores import reaches, score_table
+from memreg.estimators.scores import score_table
+from memreg.estimators.threshold import reaches
 from memreg.registry import Registry, StoredCell
 from memreg.requests.approximation_error import Request
 from memreg.scoring.leave_one_out import in_halves, leave_out_design, truth_scores

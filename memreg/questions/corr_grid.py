@@ -1,4 +1,4 @@
-"""`-e corr_grid`: train a grid of cells, and correlate memorization with test accuracy over them."""
+"""`memreg corr_grid`: train a grid of cells, and correlate memorization with test accuracy over them."""
 
 from memreg.grid import Grid, check_name, load_grid
 from memreg.questions.correlation import Correlated, correlated_where_possible

@@ -1,6 +1,6 @@
-"""`-e correlation`: how memorization and test accuracy go together over the cells of one study or several.
+"""`memreg correlation`: how memorization and test accuracy go together over the cells of studies.
 
-Section 5 of the paper; `-e corr_grid` and `-e search` end with it.
+Section 5 of the paper; `memreg corr_grid` and `memreg search` end with it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

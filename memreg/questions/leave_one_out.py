@@ -1,4 +1,4 @@
-"""`-e leave_one_out`: Equation 1 to the letter for some targets (section 3.2).
+"""`memreg leave_one_out`: Equation 1 to the letter for some targets (section 3.2).
 
 Two cells are trained: members without targets, and members that leave out no target.
 """
@@ -16,8 +16,8 @@ from memreg.cell import Cell
 from memreg.design import All, LeaveGroupOut, LeaveOneOut, LeaveOut
 from memreg.errors import MemregError
 from memreg.estimators.leave_one_out import missing
-from memreg.estimators.scores import reaches
 from memreg.estimators.summary import HEADLINE
+from memreg.estimators.threshold import reaches
 from memreg.grid import Grid, plan_cell
 from memreg.registry import Registry
 from memreg.registry.tables import scores_name

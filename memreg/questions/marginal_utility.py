@@ -1,4 +1,4 @@
-"""`-e marginal_utility`: what the removal of memorized examples does to test accuracy (sections 3.3 and 4.3).
+"""`memreg marginal_utility`: what removing memorized examples does to test accuracy (sections 3.3 and 4.3).
 
 Members are trained on everything, and on everything but what each arm leaves out.
 """
@@ -18,11 +18,10 @@ from memreg.estimators.arms import ARMS, Arm, arms, removed_per_class
 from memreg.estimators.counts import Mask
 from memreg.estimators.duplicates import has_near_duplicate
 from memreg.estimators.influence import SUBSTANTIAL, members_for, strong_pairs
+from memreg.estimators.marginal_utility import Right, compare_arms, knee
 from memreg.estimators.memorized_set import memorized_set
-from memreg.estimators.scores import reaches
-from memreg.estimators.utility import Right, compare_arms, knee
+from memreg.estimators.threshold import reaches
 from memreg.grid import Grid
-from memreg.named import is_code
 from memreg.questions.memorization import rescored
 from memreg.registry import Registry, StoredCell
 from memreg.registry.stored_cell import COUNTED
@@ -34,6 +33,7 @@ from memreg.show import figures
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve_like
 from memreg.studies.study import Outcome, Where, open_study
+from memreg.user_code import is_code
 
 AUTO = "auto"
 INTERVALS = (

@@ -1,4 +1,4 @@
-"""`-e memorization`: the memorization scores of one cell, from its stored predictions (section 3.2)."""
+"""`memreg memorization`: the memorization scores of one cell, from its stored predictions (section 3.2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.estimators.memorized_set import memorized_set
-from memreg.estimators.scores import THRESHOLDS, score_table
+from memreg.estimators.scores import score_table
 from memreg.estimators.summary import HEADLINE, bound_keys, fraction_key, summarise, summarise_scores
+from memreg.estimators.threshold import THRESHOLDS
 from memreg.registry import Registry, Store, StoredCell
 from memreg.registry.tables import scores_name
 from memreg.requests.memorization import Request

@@ -1,4 +1,4 @@
-"""`-e search`: recipes that fill a range of test accuracy evenly, or the best one.
+"""`memreg search`: recipes that fill a range of test accuracy evenly, or the best one.
 
 The trials are cells, trained member by member, and kept like any others.
 """

@@ -1,4 +1,4 @@
-"""`-e train`: train the members of one cell."""
+"""`memreg train`: train the members of one cell."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,6 @@ from memreg.data.name import canonical, parse
 from memreg.design import Imported, Subsets
 from memreg.errors import MemregError, OutageError
 from memreg.grid import Grid, plan_cell
-from memreg.named import is_code
 from memreg.questions.corr_grid import run_grid
 from memreg.questions.correlation import Correlated
 from memreg.recipe import SGD, Recipe
@@ -18,6 +17,7 @@ from memreg.requests.train import Request
 from memreg.scoring.neighbours import Groups, found_in
 from memreg.studies.progress import Progress
 from memreg.studies.study import Outcome, Where
+from memreg.user_code import is_code
 
 COMPARED = ("epochs", "batch_size", "learning_rate", "warmup", "momentum")
 """Fields of a recipe that the cells of a study usually share."""

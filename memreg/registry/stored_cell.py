@@ -132,9 +132,9 @@ class StoredCell:
     def scores(self, estimator: str | None = None) -> pd.DataFrame:
         """One row per training example; the columns are those of scores.parquet.
 
-        estimator: `peers`, `gaussian`, `shrunk`, `extrapolation` or `leave_one_out`, once `-e memorization`
-        has computed it. Raises `MemregError` where a cell that they were computed from has got more members
-        since.
+        estimator: `peers`, `gaussian`, `shrunk`, `extrapolation` or `leave_one_out`, once `memreg
+        memorization` has computed it. Raises `MemregError` where a cell that they were computed from has got
+        more members since.
         """
         name = scores_name(estimator)
         command = f"memreg memorization --cell {self.hash[:12]} --estimator {estimator}"

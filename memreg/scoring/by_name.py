@@ -19,13 +19,13 @@ from memreg.estimators.gaussian import confidence, normal_scores
 from memreg.estimators.peers import peer_conditioned
 from memreg.estimators.scores import by_example, score_table
 from memreg.estimators.shrunk import MINIMUM, posterior_scores
-from memreg.named import called, digest, is_code
 from memreg.registry import StoredCell
 from memreg.registry.stored_cell import COUNTED
 from memreg.registry.tables import MEMBERS
 from memreg.scoring.leave_one_out import truth_scores
 from memreg.scoring.neighbours import Groups, neighbours_of
 from memreg.scoring.outcomes import outcomes
+from memreg.user_code import called, digest, is_code
 
 Estimator = Callable[[StoredCell], pd.DataFrame]
 SCORED = ("score", "standard_error", "low", "high")

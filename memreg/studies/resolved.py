@@ -18,9 +18,9 @@ from memreg.design import Design, Imported
 from memreg.engines.trial import try_model
 from memreg.errors import MemregError
 from memreg.grid import Planned
-from memreg.named import digest, is_code
 from memreg.recipe import Recipe
 from memreg.training import optimizer_of_the_user
+from memreg.user_code import digest, is_code
 
 verified = partial(load, verify=True)
 

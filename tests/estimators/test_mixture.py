@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from memreg.estimators import mixture
 from memreg.estimators.counts import Counts
-from memreg.estimators.scores import THRESHOLDS, counted_fraction
+from memreg.estimators.scores import counted_fraction
+from memreg.estimators.threshold import THRESHOLDS
 
 AT = np.array([0.05, 0.25, 0.5, 0.75])
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parts import ROOT
 
-from memreg.estimators.scores import THRESHOLDS, reaches
+from memreg.estimators.threshold import THRESHOLDS, reaches
 
 COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -48,4 +48,4 @@ def test_nothing_else_compares_scores_with_a_threshold():
         for line in Path(path).read_text().splitlines()
         if ">= t" in line and ("1e-" in line or "eps" in line)
     ]
-    assert [text.partition(":")[0] for text in forgiving] == ["scores.py"]
+    assert [text.partition(":")[0] for text in forgiving] == ["threshold.py"]

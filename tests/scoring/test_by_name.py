@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from groups import group_numbers, members, truth
+from parts import ROOT
 
 from memreg.design import LeaveGroupOut, LeaveOneOut, Spread, Subsets
 from memreg.estimators.coinfluence import (
@@ -17,6 +18,8 @@ from memreg.estimators.counts import Counts, half, tally
 from memreg.estimators.extrapolation import extrapolate
 from memreg.estimators.peers import MINIMUM, peer_conditioned
 from memreg.estimators.scores import scores
+from memreg.registry import StoredCell
+from memreg.scoring.by_name import ESTIMATORS
 
 K = 1000
 
@@ -270,3 +273,13 @@ def test_extrapolation_has_no_score_where_one_is_missing():
     table = extrapolate([0.5, 0.7], [c, c])
     assert np.isnan(table.to_numpy()[0]).all()
     assert not np.isnan(table.to_numpy()[1]).any()
+
+
+def test_every_place_that_lists_the_estimators_lists_all():
+    texts = (
+        (ROOT / "memreg" / "requests" / "memorization.py").read_text(),
+        (ROOT / "docs" / "extend.md").read_text(),
+        (ROOT / "docs" / "glossary.md").read_text(),
+        StoredCell.scores.__doc__,
+    )
+    assert all(name in text or name == "leave_one_out" for text in texts for name in ESTIMATORS)

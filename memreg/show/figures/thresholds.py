@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from memreg.estimators.correlation import Pearson
-from memreg.estimators.scores import THRESHOLDS
 from memreg.estimators.summary import fraction_key
+from memreg.estimators.threshold import THRESHOLDS
 from memreg.show.figures.style import COLOURS, GREY, drawing, only_words
 
 FISHER, MEMBERS = 0.15, 0.35  # opacity

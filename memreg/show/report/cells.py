@@ -14,8 +14,8 @@ from PIL import Image
 from memreg.cell import Cell
 from memreg.data import Dataset
 from memreg.errors import MemregError
-from memreg.estimators.scores import reaches
 from memreg.estimators.summary import HEADLINE, bound_keys, fraction_key
+from memreg.estimators.threshold import reaches
 from memreg.registry import Registry, StoredCell
 
 MOST = 8  # images of a cell

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from memreg import named
+from memreg import user_code
 from memreg.design.base import BaseDesign
 from memreg.errors import MemregError
 
@@ -21,7 +21,7 @@ class Named(BaseDesign):
     function: str
 
     def included(self, member: int, n: int) -> NDArray[np.bool_]:
-        mask = named.called("design", self.function, n, self.seed, member)
+        mask = user_code.called("design", self.function, n, self.seed, member)
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (n,):
             shape = getattr(mask, "shape", "")
             kind = getattr(mask, "dtype", type(mask).__name__)
