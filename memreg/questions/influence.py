@@ -1,4 +1,4 @@
-"""`memreg influence`: which training examples help which test examples, by one cell's members (section 2.2)."""
+"""`memreg influence`: which training examples help which test examples, from one cell (section 2.2)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
