@@ -79,7 +79,11 @@ class Cell(BaseModel):
 
     @property
     def title(self) -> str:
-        """Name the cell for people: model, data set, what regularises it not, its design, its hash's head."""
+        """Name the cell for people, as `vgg3-w8 digits, bare, 784d7074`.
+
+        That is its model and data set, which regularisation it lacks, its design where that is not subsets, and
+        the first digits of its hash.
+        """
         recipe, design = self.recipe, self.design
         bare = {"no augmentation": recipe.augmentation == 0, "no weight decay": recipe.weight_decay == 0}
         said = ["bare"] if all(bare.values()) else [text for text, is_so in bare.items() if is_so]
