@@ -81,7 +81,7 @@ class Cell(BaseModel):
     def title(self) -> str:
         """Name the cell for people, as `vgg3-w8 digits, bare, 784d7074`.
 
-        That is its model and data set, which regularisation it lacks, its design where that is not subsets, and
+        Its model and data set, which regularisation it lacks, its design where that is not subsets, and
         the first digits of its hash.
         """
         recipe, design = self.recipe, self.design
