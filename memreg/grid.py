@@ -1,6 +1,5 @@
 """A grid: a YAML file that lists cells. docs/grids.md says what it may hold."""
 
-import difflib
 import itertools
 import math
 import re
@@ -14,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from memreg import shipped
 from memreg.design import Design, GridDesign, Neighbours
 from memreg.errors import MemregError
-from memreg.parameters import first_error
+from memreg.parameters import first_error, nearest
 from memreg.recipe import Recipe
 from memreg.user_code import is_code
 
@@ -162,6 +161,6 @@ def _same(a: Planned, b: Planned) -> bool:
 def _known(content: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
     for key in content:
         if key not in keys:
-            close = difflib.get_close_matches(str(key), keys, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(keys)}"
+            meant = nearest(str(key), keys)
+            hint = f"did you mean {meant}?" if meant else f"known are {', '.join(keys)}"
             raise MemregError(f"{where}: unknown key '{key}': {hint}")

@@ -6,7 +6,6 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -20,7 +19,7 @@ from memreg.careful_yaml import load
 from memreg.errors import InterruptedStudy, MemregError
 from memreg.failure import tell_run
 from memreg.grid import DESIGN_KEYS
-from memreg.parameters import Parameters, first_error
+from memreg.parameters import Parameters, first_error, nearest
 from memreg.recipe import Recipe
 from memreg.show import plain_text
 
@@ -136,10 +135,10 @@ def run(command: click.Command) -> NoReturn:
     try:
         command.main(standalone_mode=False)
     except click.NoSuchOption as error:
-        nearest = get_close_matches(error.option_name, error.possibilities or (), 1)
+        meant = nearest(error.option_name, _options_of(error))
         _fail(
             f"there is no {error.option_name}"
-            + (f": did you mean {nearest[0]}?" if nearest else ": --help lists all")
+            + (f": did you mean {meant}?" if meant else ": --help lists all")
         )
     except click.ClickException as error:
         _fail(error.format_message())
@@ -162,6 +161,13 @@ def run(command: click.Command) -> NoReturn:
         tell_run(masked(f"{type(error).__name__}: {error}"))
         sys.exit(1)
     sys.exit(0)
+
+
+def _options_of(error: click.NoSuchOption) -> list[str]:
+    """All long options of the command; click itself offers only those that are spelled alike."""
+    if error.ctx is None:
+        return list(error.possibilities or ())
+    return [opt for parameter in error.ctx.command.params for opt in parameter.opts if opt.startswith("--")]
 
 
 def _say_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

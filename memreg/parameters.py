@@ -1,6 +1,8 @@
 """What may be asked for: models whose fields are parameters, and whose docstrings are what people read."""
 
 import reprlib
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -9,6 +11,18 @@ class Parameters(BaseModel):
     """Frozen and validated. A field's default is the parameter's, its docstring the parameter's help."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that was probably meant: one of these initials, as learning_rate for lr, else the closest."""
+    known = list(names)
+    plain = {key: key.removeprefix("--").replace("-", "_") for key in known}
+    given = name.removeprefix("--").replace("-", "_")
+    for key, words in plain.items():
+        if len(given) > 1 and given == "".join(word[:1] for word in words.split("_")):
+            return key
+    close = get_close_matches(given, plain.values(), 1)
+    return next((key for key in known if plain[key] in close), None)
 
 
 def first_error(error: ValidationError) -> str:

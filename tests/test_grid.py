@@ -59,6 +59,7 @@ def test_members_override(tmp_path):
         ({"members": 0}, "greater than or equal to 1"),
         ({"members": "abc"}, "integer"),
         ({"cells": [{"dataset": "digits", "model": "vgg3-w8", "epocs": 1}]}, "did you mean epochs"),
+        ({"cells": [{"dataset": "digits", "model": "vgg3-w8", "lr": 1}]}, "did you mean learning_rate"),
         (
             {"cells": [{"dataset": "digits", "model": "vgg3-w8", "epochs": -1}]},
             "epochs: should be greater than or equal to 1, not -1",

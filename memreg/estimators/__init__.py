@@ -1,7 +1,8 @@
 """Pure functions of arrays. Each file has one idea:
 
 `counts`        sums of members that include an example and get it right: all below is made of them
-`scores`        the score of each example (Equation 1), its interval, and when it reaches a threshold
+`scores`        the score of each example (Equation 1), and its interval
+`threshold`     when a score reaches a threshold, and the thresholds that are reported
 `mixture`       the memorized fraction: the share of examples whose true score reaches a threshold
 `summary`       a cell's aggregates
 `memorized_set` examples above a threshold, with a controlled share of false ones
@@ -14,7 +15,7 @@
 `influence`     of training on test examples (section 2.2); `products` has its exact integer products, and
                 `hypergeometric` what chance gives when members are shuffled
 `arms`          which examples a marginal utility experiment leaves out (section 3.3)
-`utility`       how much test accuracy changes without them; `duplicates` finds near duplicates of images
+`marginal_utility` how much test accuracy changes without them; `duplicates` finds near duplicates of images
 `measured`      everything about cells that correlations are made of
 `over_cells`    how memorization and test accuracy go together over cells (section 5), by way of
                 `correlation`, Pearson's r with its intervals, `residuals`, what is left within groups,

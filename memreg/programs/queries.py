@@ -53,13 +53,14 @@ def serving(registry: "Registry", table: "pd.DataFrame") -> "pd.Series[bool]":
 @click.command()
 @click.argument("cell")
 @click.option("--top", default=20, type=click.IntRange(min=1), help="Rows, highest scores first.")
+@click.option("--estimator", help="Scores by another estimator, once memreg memorization has computed them.")
 @click.option("--csv", is_flag=True, help="All examples in their order, as CSV.")
 @options.TRACKING
-def scores(cell: str, top: int, csv: bool, tracking_uri: str | None) -> None:
+def scores(cell: str, top: int, estimator: str | None, csv: bool, tracking_uri: str | None) -> None:
     """Memorization scores of CELL: its hash, the head of it, or its run id."""
     from memreg.registry import Registry
 
-    table = Registry(tracking_uri).scores(cell)
+    table = Registry(tracking_uri).scores(cell, estimator)
     if csv:
         click.echo(table.to_csv(index=False), nl=False)
     else:

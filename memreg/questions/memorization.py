@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -64,8 +63,9 @@ class Memorization:
             else f"mean score {m['mean_score']:.4f} over {len(self.scores):,} training examples. "
             + memorized_in_words(m)
         )
-        width = np.nanmedian(self.scores.high - self.scores.low)
-        return f"{what}{said} Median width of the scores' 95 % intervals: {width:.2f}.{self._of_peers()}"
+        width = self.scores.high - self.scores.low
+        intervals = f"95 % intervals are {width.median():.2f} wide in the median, {width.max():.2f} at most."
+        return f"{what}{said} {intervals}{self._of_peers()}"
 
     def _of_peers(self) -> str:
         if "detectable" not in self.values:

@@ -137,9 +137,15 @@ def _warning(result: Correlation) -> str:
         texts = [named(name) for name in others if "/" not in name]
         if fractions:
             span = f"{min(fractions)} to {max(fractions)}"
-            texts.append(f"the memorized fraction at {len(fractions)} thresholds ({span})")
+            at = (
+                f"{len(fractions)} thresholds ({span})" if len(fractions) > 1 else f"threshold {fractions[0]}"
+            )
+            texts.append(f"the memorized fraction at {at}")
         if texts:
-            text += f" Pooled and within data sets, signs differ for {', '.join(texts)}."
+            other = f"r has one sign pooled and the other within data sets for {', '.join(texts)}."
+            if not text:
+                return f"**Warning.** Of other measures, {other}"
+            text += f" So {other}" if key in result.pooled_only else f" Also, {other}"
     return f"**Warning: pooled only.** {text.strip()}" if text else ""
 
 
@@ -164,9 +170,10 @@ def _share(name: str, what: Identity, own: Identity) -> str:
     if what.explained != what.explained:
         return f"The {name} is the same in all cells."
     if not own.explained > 0:
+        share = f"{own.explained:.0%}" if own.explained > -1 else "-100% or less"
         return (
             "It is further from the mean score than the mean score is from its own mean over cells "
-            f"(explained: {own.explained:.1%}): excluded accuracy is not near enough to test accuracy here, "
+            f"(explained: {share}): excluded accuracy is not near enough to test accuracy here, "
             f"and nothing of the {name} is shown to follow without a score."
         )
     line = f"A line in it explains {what.explained:.1%} of how the {name} varies over all cells"

@@ -11,7 +11,7 @@ from memreg.grid import Grid
 
 def study(name: str, grid: Grid, conclusion: str | None = None) -> str:
     """Describe a study's run; conclusion: what its correlation says, once it is known."""
-    cells = f"{len(grid.cells)} cells of grid `{grid.name}`.\n\n" if grid.cells else ""
+    cells = f"{len(grid.cells)} cells of grid `{grid.name}`.\n\n" if len(grid.cells) > 1 else ""
     text = f"## Study {name}\n\n{grid.description.strip()}\n\n{cells}"
     if conclusion is None:
         return text + "No correlation yet."

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memreg.cell import Cell
+from memreg.estimators.mixture import FEWEST
 from memreg.show.cell_table import FRACTION, cell_columns, fitting, percent
 
 TEXTS = ("data set", "model", "design", "study")
@@ -71,7 +72,7 @@ class Reporter:
     def _say_progress(self) -> None:
         """A line at a time, also while no member ends."""
         while not self._stop.wait(EVERY):
-            if self._members:
+            if self._members and self._left != 0:
                 self.say(progress_line(self._trained, self._left, time.monotonic() - self._began))
 
     def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
@@ -129,6 +130,8 @@ def progress_line(trained: int, left: int | None, seconds: float) -> str:
     if not rate:
         return f"{said}, time left not known yet"
     minutes = left / rate / 60
+    if minutes < 2:
+        return f"{said}, about {60 * minutes:.0f} s left"
     return (
         f"{said}, about {minutes:.0f} min left"
         if minutes < 120
@@ -182,6 +185,12 @@ def show_cells(table: pd.DataFrame) -> None:
     for values in zip(*(columns[name] for name in names), strict=True):
         shown.add_row(*map(escape, values))
     out.print(shown)
+    if "-" in columns["memorized"]:
+        out.print(
+            f"memorized is -: it takes {FEWEST} members that include an example and {FEWEST} that exclude it",
+            markup=False,
+            highlight=False,
+        )
     if hidden := [name for name in columns if name not in names]:
         out.print(
             f"A wider terminal also shows these columns: {', '.join(hidden)}", markup=False, highlight=False

@@ -1,5 +1,6 @@
 """A study: cells under one run, trained as far as they are not stored, and what was answered from them."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -227,6 +228,21 @@ class Study:
             about = "about" if whole else "more than"
             text += f", {about} {in_words(took)} in {here.processes} processes" if took else ""
         self._progress.say(text)
+        self._warn_of_few_steps(cells)
+
+    def _warn_of_few_steps(self, cells: Sequence[CellTraining]) -> None:
+        """A batch that is larger than what a member sees leaves less than a step to an epoch."""
+        for c in cells:
+            recipe, dataset = c.item.cell.recipe, c.item.dataset
+            if dataset is None or (seen := c.item.cell.design.size(dataset.n_train)) >= recipe.batch_size:
+                continue
+            steps = math.ceil(recipe.epochs * seen / recipe.batch_size)
+            self._progress.warn(
+                f"batch_size={recipe.batch_size} is more than the {seen} examples that a member sees: its "
+                f"{recipe.epochs} epochs are {steps} steps, in which it may learn little; say a smaller one, "
+                f"as batch_size={max(2, seen // 16)}"
+            )
+            return
 
     def say_of_more(self) -> None:
         """Say which cells have more members than are asked for: a cell is scored from all that it has."""

@@ -64,3 +64,22 @@ def test_how_many_networks_and_how_long_is_said_first_and_where_to_look_last(tra
     assert links["report"].endswith("artifacts/report.html")
     assert links["UI"].endswith("mlflow.db")
     assert "to train: " not in train("--like", Registry().cells()["cell"][0][:8], "--members", "3")
+
+
+def test_a_batch_that_is_larger_than_what_a_member_sees_is_said(train):
+    few = ("--dataset", "digits+subset=100", "--model", "vgg3-w4", "--epochs", "3", "--members", "2")
+    said = "batch_size=512 is more than the 70 examples that a member sees: its 3 epochs are 1 steps"
+    assert f"warning: {said}" in train(*few)
+    assert "batch_size" not in train(*few, "--batch-size", "64")
+
+
+def test_scores_by_another_estimator_are_printed(train, monkeypatch, capsys):
+    train("--dataset", "digits+subset=100", "--model", "vgg3-w4", *SMALL, "--members", "20")
+    cell = Registry().cells()["cell"][0][:8]
+    words = ("scores", cell, "--estimator", "shrunk")
+    bad_input(monkeypatch, capsys, memreg, *words, match="memreg memorization --cell")
+    program(monkeypatch, capsys, memreg, "memorization", "--cell", cell, "--estimator", "shrunk")
+    out = program(monkeypatch, capsys, memreg, *words, "--top", "3")
+    best = Registry().scores(cell, "shrunk")["score"].max()
+    assert f"{best:.3f}" in out
+    assert len(out.strip().splitlines()) == 4

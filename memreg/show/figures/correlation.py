@@ -78,5 +78,7 @@ def _line(
     at = np.linspace(x.min(), x.max(), 60)
     middle, low, high = line(x, y, at)
     axes.plot(100 * at, 100 * middle, style, color=colour, linewidth=1.2, zorder=1)
+    if band and statistic.partition("/")[0] in ("memorized_fraction", "counted_fraction"):
+        low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
     if band:
         axes.fill_between(100 * at, 100 * low, 100 * high, color=colour, alpha=0.15, linewidth=0, zorder=0)
