@@ -35,7 +35,7 @@ def _up_to_mlflow() -> list[int]:
     line, pid = list[int](), os.getppid()
     for _ in range(GENERATIONS):
         try:
-            said = subprocess.check_output(["ps", "-o", "ppid=,args=", "-p", str(pid)], text=True)
+            said = subprocess.check_output(["ps", "-ww", "-o", "ppid=,args=", "-p", str(pid)], text=True)
             ppid, _, arguments = said.strip().partition(" ")
         except (OSError, subprocess.CalledProcessError):
             return []

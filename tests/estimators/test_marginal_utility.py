@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from memreg.estimators.utility import difference, holm, knee, over_both, over_images
+from memreg.estimators.marginal_utility import difference, holm, knee, over_both, over_images
 from scipy.stats import norm
 
 from memreg.design import All, Removal
