@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from memreg.estimators.marginal_utility import difference, holm, knee, over_both, over_images
 from scipy.stats import norm
 
 from memreg.design import All, Removal
 from memreg.errors import MemregError
 from memreg.estimators.arms import arms, thinned
 from memreg.estimators.duplicates import has_near_duplicate
+from memreg.estimators.marginal_utility import difference, holm, knee, over_both, over_images
 
 MARGIN = 0.5
 

@@ -13,6 +13,7 @@ from mlflow.entities import ViewType
 from studies import bad_input, program, run, same_bits, tiny, uri
 
 from memreg.cli import memreg
+from memreg.engines import Engine
 from memreg.errors import MemregError
 from memreg.registry import Registry
 from memreg.registry.location import place
@@ -71,7 +72,7 @@ def test_it_reads_and_trains_nothing(project, done, way, relocated, monkeypatch)
     equal(Registry(uri(new)), Registry(uri(done[0])))
     assert {p for p in new.rglob("*") if p.is_file()} == before
     monkeypatch.chdir(new)
-    outcome = run(tiny(), new, study="again", on=never)
+    outcome = run(tiny(), new, study="again", on=Engine(never, "cpu"))
     assert outcome.cells["members"].tolist() == [20] * 4
     there = Registry(uri(new))
     assert there.artifacts(there.study_run("again")).get("report.html").is_relative_to(new)
@@ -92,7 +93,7 @@ def test_a_copy_does_not_write_into_what_it_was_copied_from(project, monkeypatch
     before = {p: p.stat().st_mtime_ns for p in project.rglob("*")}
     monkeypatch.chdir(new)
     with pytest.raises(MemregError, match=rf"is a copy: .*memreg relocate '{project}' {new}`"):
-        run(tiny(members=21), new, study="grown", on=never)
+        run(tiny(members=21), new, study="grown", on=Engine(never, "cpu"))
     assert {p: p.stat().st_mtime_ns for p in project.rglob("*")} == before
     relocate(str(project), str(new), uri(new))
     assert run(tiny(members=21), new, study="grown").cells["members"].tolist() == [21] * 4
@@ -112,7 +113,7 @@ def test_a_complete_cell_is_not_trained_again_where_its_artifacts_are_gone(
             shard.unlink()
         match = r"is complete, and run .* has no predictions/\*.arrow"
     with pytest.raises(MemregError, match=match) as info:
-        run(tiny(), project, study="again", on=never)
+        run(tiny(), project, study="again", on=Engine(never, "cpu"))
     assert "\n" not in str(info.value)
     assert lost != "mlruns" or not Path("mlruns").exists()
     registry = Registry(uri(project))
@@ -133,7 +134,7 @@ def test_a_complete_cell_is_not_trained_again_where_its_artifacts_are_gone(
     runs = len(client.search_runs([e.experiment_id for e in experiments], run_view_type=ViewType.ALL))
     changed = f"locations changed: experiments {len(experiments)}, runs {runs}"
     assert f"{changed}; 1 of these runs have no directory there" in said
-    assert run(tiny(), project, study="again", on=never).cells["members"].tolist() == [20] * 4
+    assert run(tiny(), project, study="again", on=Engine(never, "cpu")).cells["members"].tolist() == [20] * 4
 
 
 def test_what_is_deleted_is_trained_again(project, monkeypatch):
