@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 
+from memreg.processes import exists
+
 SECONDS = 1.0
 MLFLOW_RUN = re.compile(r"(^|[/ ])mlflow(\.cli)? run\b")
 GENERATIONS = 3  # between a driver and its `mlflow run` there may be a shell
@@ -23,7 +25,7 @@ def watch() -> None:
 
 def _watch(line: list[int]) -> None:
     parent, stop = os.getppid(), threading.Event()
-    while parent == line[0] and all(map(_alive, line)):
+    while parent == line[0] and all(map(exists, line)):
         stop.wait(SECONDS)
         parent = os.getppid()
     print("memreg: warning: `mlflow run` is gone: this process ends too", file=sys.stderr, flush=True)
@@ -44,13 +46,3 @@ def _up_to_mlflow() -> list[int]:
             return line
         pid = int(ppid)
     return []
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

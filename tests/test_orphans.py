@@ -17,7 +17,8 @@ TRAIN = ("-P", "dataset=digits", "-P", "model=vgg3-w8", "-P", "members=2000", "-
 
 @pytest.fixture
 def environment(tmp_path):
-    return os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+    narrow = {"COLUMNS": "20"}  # by which ps cuts what it says of a process
+    return os.environ | narrow | {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
 
 
 def until(condition, seconds=90):
@@ -39,7 +40,10 @@ def test_a_driver_whose_mlflow_run_is_killed_stores_what_it_has_and_ends(tmp_pat
         drivers = psutil.Process(launcher.pid).children(recursive=True)
     finally:
         launcher.kill()
-    assert psutil.wait_procs(drivers, timeout=60)[1] == []
+    left = psutil.wait_procs(drivers, timeout=60)[1]
+    for driver in left:
+        driver.kill()
+    assert left == []
     said = (tmp_path / "output").read_text()
     assert "`mlflow run` is gone" in said
     assert "what was trained is kept" in said
