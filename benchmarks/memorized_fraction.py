@@ -21,7 +21,8 @@ from memreg.estimators.bootstrap import covariance, replicates
 from memreg.estimators.correlation import Noise, pearson
 from memreg.estimators.counts import Counts, Tally
 from memreg.estimators.scores import counted_fraction
-from memreg.estimators.summary import fraction_key, summarise
+from memreg.estimators.statistics import fraction_key
+from memreg.estimators.summary import summarise
 from memreg.estimators.threshold import THRESHOLDS
 
 AT = np.array([0.05, 0.25, 0.5, 0.75])

@@ -1,13 +1,13 @@
 """`memreg`: every entry point, queries of the registry, and exchange with others."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from typing import NamedTuple
 
 import click
 
 from memreg import options
+from memreg.parameters import did_you_mean
 
 
 class Program(NamedTuple):
@@ -55,8 +55,7 @@ class OnDemand(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         name = cmd_name.replace("-", "_")
         if name not in PROGRAMS:
-            nearest = get_close_matches(name, PROGRAMS, 1)
-            hint = f"did you mean {nearest[0]}?" if nearest else "--help lists all"
+            hint = did_you_mean(name, PROGRAMS, "--help lists all")
             raise click.UsageError(f"there is no command {cmd_name}: {hint}")
         module = vars(import_module(f"memreg.programs.{PROGRAMS[name].module}"))
         return next(v for v in module.values() if isinstance(v, click.Command) and v.name == name)

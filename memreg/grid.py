@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from memreg import shipped
 from memreg.design import Design, GridDesign, Neighbours
 from memreg.errors import MemregError
-from memreg.parameters import first_error, nearest
+from memreg.parameters import did_you_mean, first_error
 from memreg.recipe import Recipe
 from memreg.user_code import is_code
 
@@ -41,6 +41,12 @@ class Planned:
     recipe: Recipe
     design: Design
     members: int
+
+    @property
+    def code(self) -> dict[str, str]:
+        """What of it is the user's code: `model`, `augmentation`, `optimizer` or `design` -> its name."""
+        named = {"design": getattr(self.design, "function", None)} | self.recipe.code
+        return {what: name for what, name in named.items() if name is not None}
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,5 @@ def _same(a: Planned, b: Planned) -> bool:
 def _known(content: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
     for key in content:
         if key not in keys:
-            meant = nearest(str(key), keys)
-            hint = f"did you mean {meant}?" if meant else f"known are {', '.join(keys)}"
+            hint = did_you_mean(str(key), keys, f"known are {', '.join(keys)}")
             raise MemregError(f"{where}: unknown key '{key}': {hint}")

@@ -21,11 +21,14 @@ class StoredCell(stored_cell.StoredCell):
     def top(self, n: int = 10, estimator: str | None = None) -> pd.DataFrame:
         """The n training examples with the highest scores, highest first: rows of `scores(estimator)`.
 
+        Where known with `clean_label` (before planted noise), `group` (planted), `source_label` (what the
+        data calls the class) and `file` (of the image, below the data set's directory).
+
         Raises `MemregError` where n is below 1, and where there are no such scores.
         """
         if n < 1:
             raise MemregError(f"top({n}): give a number of examples, 1 or more")
-        return self.scores(estimator).nlargest(n, "score").reset_index(drop=True)
+        return self.described(self.scores(estimator).nlargest(n, "score"))
 
     def images(
         self, examples: Sequence[int] | NDArray[np.int64], data_dir: Path | None = None

@@ -19,7 +19,7 @@ from memreg.careful_yaml import load
 from memreg.errors import InterruptedStudy, MemregError
 from memreg.failure import tell_run
 from memreg.grid import DESIGN_KEYS
-from memreg.parameters import Parameters, first_error, nearest
+from memreg.parameters import Parameters, did_you_mean, first_error
 from memreg.recipe import Recipe
 from memreg.show import plain_text
 
@@ -135,11 +135,13 @@ def run(command: click.Command) -> NoReturn:
     try:
         command.main(standalone_mode=False)
     except click.NoSuchOption as error:
-        meant = nearest(error.option_name, _options_of(error))
-        _fail(
-            f"there is no {error.option_name}"
-            + (f": did you mean {meant}?" if meant else ": --help lists all")
-        )
+        hint = did_you_mean(error.option_name, _options_of(error), "--help lists all")
+        _fail(f"there is no {error.option_name}: {hint}")
+    except click.MissingParameter as error:
+        named = error.param.name if error.param else ""
+        hint = "; `memreg cells` lists cells and their studies" if named in ("cell", "study") else ""
+        usage = error.ctx.get_usage() if error.ctx else ""
+        _fail(f"{error.format_message()} {usage}{hint}")
     except click.ClickException as error:
         _fail(error.format_message())
     except MemregError as error:

@@ -25,6 +25,12 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return next((key for key in known if plain[key] in close), None)
 
 
+def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
+    """`did you mean NAME?` with the nearest of these names, and `otherwise` where none is near."""
+    meant = nearest(name, names)
+    return f"did you mean {meant}?" if meant else otherwise
+
+
 def first_error(error: ValidationError) -> str:
     """Pydantic's first complaint in one line."""
     first = error.errors()[0]

@@ -63,6 +63,12 @@ class Recipe(Parameters):
                 raise ValueError(f"{given[0]}: is for SGD: {self.optimizer} has its own")
         return self
 
+    @property
+    def code(self) -> dict[str, str]:
+        """What of it is the user's code: `model`, `augmentation` or `optimizer` -> its name."""
+        named = {"model": self.model, "augmentation": self.augmentation, "optimizer": self.optimizer}
+        return {what: name for what, name in named.items() if is_code(name)}
+
     def known(self) -> dict[str, Any]:
         """What tells recipes apart, as JSON: without fields of an optimizer that is not used."""
         unused = {"optimizer"} if self.optimizer is None else {*SGD}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from memreg.careful_yaml import load
 from memreg.errors import MemregError
+from memreg.parameters import did_you_mean
 from memreg.user_code import called, is_code
 
 
@@ -22,13 +23,19 @@ def read(kind: str, name: str, folder: str) -> object:
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         if name not in names(folder):
-            known = ", ".join(names(folder))
-            more = "the path of a .yaml file, or package.module:function"
-            raise MemregError(f"unknown {kind} '{name}': one of {known}, {more}")
+            more = f"{_listed(folder)}, the path of a .yaml file, or package.module:function"
+            hint = did_you_mean(name, names(folder), "")
+            raise MemregError(f"unknown {kind} '{name}': " + f"{hint} One of {more}".strip())
         text = (resources.files("memreg") / folder / f"{name}.yaml").read_text()
     else:
         try:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise MemregError(f"{kind} {path} cannot be read: {error}") from error
+            raise MemregError(
+                f"{kind} {path} cannot be read: {error}; memreg's own are {_listed(folder)}"
+            ) from error
     return load(text, f"{kind} {name}")
+
+
+def _listed(folder: str) -> str:
+    return ", ".join(names(folder))

@@ -7,6 +7,7 @@ does.
 import contextlib
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -51,6 +52,14 @@ def function(what: str, name: str) -> Callable[..., Any]:
     if not callable(found):
         raise MemregError(f"{what} {name}: is {type(found).__name__}, and not a function")
     return cast(Callable[..., Any], found)
+
+
+def check_module(what: str, name: str) -> None:
+    """Raise `MemregError` where there is no such package or module, without running any of it."""
+    package = name.partition(":")[0].partition(".")[0]
+    with _working_directory_on_path():
+        if package not in sys.modules and importlib.util.find_spec(package) is None:
+            raise MemregError(f"{what} {name}: cannot be imported: No module named '{package}'")
 
 
 def called(what: str, name: str, *arguments: object) -> Any:

@@ -69,13 +69,22 @@ def checked(dataset: Dataset) -> Dataset:
             labels[key] = _labels(name, key, value)
             if len(labels[key]) != rows:
                 raise MemregError(f"{name}: {key} has {len(labels[key])} rows: there must be {rows}")
+    files = dataset.files
+    if files is not None:
+        files = np.asarray(files, np.str_)
+        if files.shape != (wanted := (len(train) + len(test),)):
+            raise MemregError(
+                f"{name}: files has shape {files.shape}: it must be {wanted}, a path for each image"
+            )
     if "clean_labels" in labels:
         check_labels(name, "clean", train.shape, labels["clean_labels"], dataset.classes)
     if (known := dataset.class_labels) is not None and len({*known}) != dataset.classes:
         raise MemregError(
             f"{name}: class_labels must be {dataset.classes} different labels, one for each class"
         )
-    return replace(dataset, **images, **labels, known_digests=(None, None))  # of whatever it was made from
+    return replace(
+        dataset, **images, **labels, files=files, known_digests=(None, None)
+    )  # of whatever it was made from
 
 
 def check_labels(

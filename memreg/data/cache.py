@@ -24,7 +24,7 @@ from memreg.data.source import Decoded, Source, Split
 from memreg.errors import MemregError
 from memreg.files import sync
 
-FORMAT = 2  # of the files below: raise it when they change
+FORMAT = 3  # of the files below: raise it when they change
 ATTEMPTS = 3  # to read files that change meanwhile
 
 log = logging.getLogger(__name__)
@@ -140,6 +140,9 @@ def _write(directory: Path, source: Source) -> None:
         paths[f"{split_name}_labels"] = f"{split_name}_labels.npy"
         np.save(directory / paths[f"{split_name}_labels"], split.labels, allow_pickle=False)
         digests.append(_write_images(directory / paths[f"{split_name}_images"], split, source))
+    if decoded.files is not None:
+        paths["files"] = "files.npy"
+        np.save(directory / paths["files"], np.array(decoded.files), allow_pickle=False)
     about = About(source.name, decoded.classes, decoded.flip, (digests[0], digests[1]), decoded.class_labels)
     write_handle(directory, about, paths)
     for path in (*directory.iterdir(), directory):
@@ -217,7 +220,8 @@ def _key(source: Source) -> str:
     with _reading(source):
         for file in source.files:
             s = os.stat(f"{source.directory}/{file}")  # noqa: PTH116  twice as fast, of every file
-            digest.update(f"{file} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns}\n".encode())
+            state = f"{file} {s.st_size} {s.st_mtime_ns} {s.st_ctime_ns}\n"
+            digest.update(os.fsencode(state))
     return digest.hexdigest()[:16]
 
 
@@ -229,5 +233,5 @@ def _label(source: Source) -> str:
 
 def _user_cache(directory: Path) -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    place = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:12]
+    place = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:12]
     return Path(base) / "memreg" / place

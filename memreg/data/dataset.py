@@ -1,8 +1,10 @@
 """What a data set is to the rest of memreg: arrays, and a fingerprint of them."""
 
 import hashlib
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,9 @@ class Dataset:
     """Shape [n_train + n_test], where sub-populations were planted: their numbers, -1 for none."""
     class_labels: tuple[int | str, ...] | None = None
     """What the data's own labels called each class, where that is not its number."""
+    files: NDArray[np.str_] | None = None
+    """Shape [n_train + n_test], where each image has a file: its path in the data set's directory, "" where
+    an image was made from others."""
     known_digests: tuple[str | None, str | None] = (None, None)
     """`array_digest` of the training and of the test images, where already known."""
 
@@ -50,7 +55,8 @@ class Dataset:
     def examples(self) -> pd.DataFrame:
         """One row per example, training first: `split`, `example` (index in its split), `label`, and where
         planted `clean_label` (the given label in the test split) and `group`; where classes have been
-        numbered `source_label`, what the data calls the label's class, as text."""
+        numbered `source_label`, what the data calls the label's class, as text; where images have files
+        `file`. Bytes of names that are no UTF-8 stand as `\\xff`."""
         table = pd.DataFrame(
             {
                 "split": ["train"] * self.n_train + ["test"] * self.n_test,
@@ -63,8 +69,28 @@ class Dataset:
         if self.groups is not None:
             table["group"] = self.groups
         if self.class_labels is not None:
-            table["source_label"] = np.array([str(label) for label in self.class_labels])[table["label"]]
+            table["source_label"] = np.array([_text(label) for label in self.class_labels])[table["label"]]
+        if self.files is not None:
+            table["file"] = [_text(file) for file in self.files.tolist()]
         return table
+
+    def only(self, train: NDArray[np.int64], test: NDArray[np.int64] | None = None) -> "Dataset":
+        """Take these training and test examples, by index and in this order; by default every test example.
+
+        The data set has neither clean labels nor groups.
+        """
+        changed: dict[str, Any] = {
+            "train_images": self.train_images[train],
+            "train_labels": self.train_labels[train],
+            "known_digests": (None, self.known_digests[1] if test is None else None),
+        }
+        if test is not None:
+            changed |= {"test_images": self.test_images[test], "test_labels": self.test_labels[test]}
+        if self.files is not None:
+            files = self.files[self.n_train :]
+            kept = [self.files[train], files if test is None else files[test]]
+            changed["files"] = np.concatenate(kept)
+        return replace(self, **changed)
 
     @cached_property
     def digests(self) -> tuple[str, str]:
@@ -86,6 +112,10 @@ class Dataset:
             f"{self.classes} {self.flip}",
         )
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def _text(name: int | str) -> str:
+    return os.fsencode(str(name)).decode(errors="backslashreplace")
 
 
 def array_digest(array: NDArray[np.generic]) -> str:

@@ -59,14 +59,11 @@ def with_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:
     if (test < 0).all():
         raise MemregError(f"{dataset.name} has no test example of these classes: choose others")
     return replace(
-        dataset,
-        train_images=dataset.train_images[train >= 0],
+        dataset.only(np.flatnonzero(train >= 0), np.flatnonzero(test >= 0)),
         train_labels=train[train >= 0],
-        test_images=dataset.test_images[test >= 0],
         test_labels=test[test >= 0],
         classes=len(classes),
         class_labels=None if dataset.class_labels is None else tuple(dataset.class_labels[i] for i in chosen),
-        known_digests=(None, None),
     )
 
 
@@ -86,13 +83,7 @@ def with_subset(dataset: Dataset, n: int, seed: int) -> Dataset:
             f"subset={n} does not fit {dataset.name}: choose from {fewest}, the number of "
             f"classes, to {dataset.n_train}, the number of training examples"
         )
-    kept = stratified(dataset.train_labels, n, seed, SUBSET)
-    return replace(
-        dataset,
-        train_images=dataset.train_images[kept],
-        train_labels=dataset.train_labels[kept],
-        known_digests=(None, dataset.known_digests[1]),
-    )
+    return dataset.only(stratified(dataset.train_labels, n, seed, SUBSET))
 
 
 def stratified(labels: NDArray[np.int64], n: int, *keys: int) -> NDArray[np.int64]:

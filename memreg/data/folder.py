@@ -19,11 +19,8 @@ def folder(path: Path) -> Source:
     are none of it, and a directory counts once, whatever links lead to it.
     """
     name = f"folder:{path}"
-    root = path.expanduser()
+    root, tests = parts(path)
     tree = Tree(root, EXTENSIONS)
-    tests = [part for part in ("test", "val") if (root / part).is_dir()]
-    if not (root / "train").is_dir() or not tests:
-        raise MemregError(f"{name}: {root} must be a folder with train/ and test/ or val/ in it")
     classes = tree.folders("train")
     if not classes:
         raise MemregError(f"{name}: {root / 'train'} has no images: it needs one folder for each class")
@@ -39,6 +36,8 @@ def folder(path: Path) -> Source:
             pictures(name, [f"{root}/{file}" for file in test], test_labels, like=first),
             classes=len(classes),
             flip=True,
+            class_labels=tuple(classes),
+            files=train + test,
         )
 
     fallen_back = test_part != tests[0]
@@ -46,6 +45,15 @@ def folder(path: Path) -> Source:
     if tree.skipped:
         notices.append(f"{name}: passed over {counted(tree.skipped)}, which memreg does not read as images")
     return Source(name, root, train + test, decode, "; ".join(notices))
+
+
+def parts(path: Path) -> tuple[Path, list[str]]:
+    """The folder, and which of test/ and val/ it has. Raises `MemregError` where it lacks them or train/."""
+    root = path.expanduser()
+    tests = [part for part in ("test", "val") if (root / part).is_dir()]
+    if not (root / "train").is_dir() or not tests:
+        raise MemregError(f"folder:{path}: {root} must be a folder with train/ and test/ or val/ in it")
+    return root, tests
 
 
 def _labelled(name: str, tree: Tree, tests: list[str], classes: list[str]) -> str:

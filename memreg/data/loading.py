@@ -1,7 +1,9 @@
 """Data sets are loaded by name."""
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from memreg.data.cache import cached
@@ -9,13 +11,15 @@ from memreg.data.cifar import cifar
 from memreg.data.dataset import Dataset
 from memreg.data.derived import derive
 from memreg.data.digits import digits
-from memreg.data.folder import folder
+from memreg.data.folder import folder, parts
 from memreg.data.function import from_function
 from memreg.data.mnist import mnist
 from memreg.data.name import OPTIONS, canonical, parse
-from memreg.data.npz import npz
+from memreg.data.npz import archive, npz
 from memreg.data.tiny_imagenet import tiny_imagenet
 from memreg.errors import MemregError
+from memreg.parameters import did_you_mean
+from memreg.user_code import check_module
 
 FUNCTION = re.compile(r"(?!folder:|npz:)[\w.]+:\w+")
 NAMED = ("digits", "cifar10", "cifar100", "mnist", "fashion_mnist", "tiny_imagenet")
@@ -30,12 +34,10 @@ def load(name: str, data_dir: Path | None = None, verify: bool = False) -> Datas
     and data that is missing or damaged.
     """
     base, options = parse(name)
-    check_base(base)
+    _check_base(base)
     directory = data_dir or Path(os.environ.get("MEMREG_DATA_DIR") or "data")
-    try:
+    with _readable(name):
         return derive(_base(base, directory.expanduser(), verify), options)
-    except OSError as error:
-        raise MemregError(f"data set {name}: {error.strerror or error}") from error
 
 
 def load_stored(
@@ -55,17 +57,39 @@ def load_stored(
     return load(name, data_dir, verify)
 
 
-def check_base(base: str) -> None:
-    """Raise `MemregError`, with what there is, for a base that is no data set's; nothing is opened."""
+def check(name: str) -> None:
+    """Raise `MemregError` where there is no data set of this name, no folder, file or module. Nothing is
+    read."""
+    base = parse(name)[0]
+    _check_base(base)
+    kind, _, path = base.partition(":")
+    with _readable(name):
+        if kind == "folder":
+            parts(Path(path))
+        elif kind == "npz":
+            archive(Path(path))
+        elif FUNCTION.fullmatch(base):
+            check_module("data set", base)
+
+
+@contextlib.contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise MemregError(f"data set {name}: {error.strerror or error}") from error
+
+
+def _check_base(base: str) -> None:
+    """Raise `MemregError`, with what there is, for a base that is no data set's."""
     if base in NAMED or re.fullmatch("(folder|npz):.+", base, re.DOTALL) or FUNCTION.fullmatch(base):
         return
     if "+" in base and base.partition("+")[0] in NAMED:
         option = base.rpartition("+")[2]
         raise MemregError(f"data set {base}: no option {option}: there are {', '.join(OPTIONS)}")
-    raise MemregError(
-        f"unknown data set {base!r}: choose {', '.join(NAMED)}, folder:PATH, npz:PATH "
-        "or package.module:function"
-    )
+    listing = f"choose {', '.join(NAMED)}, folder:PATH, npz:PATH or package.module:function"
+    hint = f"{did_you_mean(base, NAMED, '')} {listing}".strip()
+    raise MemregError(f"unknown data set {base!r}: {hint}")
 
 
 def _base(base: str, data_dir: Path, verify: bool) -> Dataset:

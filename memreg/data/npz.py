@@ -12,9 +12,7 @@ from memreg.errors import MemregError
 def npz(path: Path) -> Source:
     """`npz:PATH`: train_images, train_labels, test_images, test_labels and, if wanted, flip."""
     name = f"npz:{path}"
-    file = path.expanduser()
-    if not file.is_file():
-        raise MemregError(f"{name}: there is no file {file.absolute()}")
+    file = archive(path)
 
     def decode() -> Decoded:
         try:
@@ -37,3 +35,11 @@ def npz(path: Path) -> Source:
         )
 
     return Source(name, file.parent, [file.name], decode)
+
+
+def archive(path: Path) -> Path:
+    """The file. Raises `MemregError` where there is none."""
+    file = path.expanduser()
+    if not file.is_file():
+        raise MemregError(f"npz:{path}: there is no file {file.absolute()}")
+    return file

@@ -66,6 +66,10 @@ def with_planted(dataset: Dataset, sizes: Sequence[int], seed: int) -> Dataset:
 
     test_sizes = [TEST_IMAGES] * len(sizes)
     numbers = np.arange(len(sizes))
+    files = dataset.files
+    if files is not None:
+        made = [np.full(sum(counts), "") for counts in (sizes, test_sizes)]
+        files = np.concatenate([files[: dataset.n_train], made[0], files[dataset.n_train :], made[1]])
     return replace(
         dataset,
         train_images=planted(dataset.train_images, dataset.train_labels, sizes, TRAIN),
@@ -80,6 +84,7 @@ def with_planted(dataset: Dataset, sizes: Sequence[int], seed: int) -> Dataset:
                 np.repeat(numbers, test_sizes),
             ]
         ),
+        files=files,
         known_digests=(None, None),
     )
 

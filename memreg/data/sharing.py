@@ -16,7 +16,7 @@ from memreg.errors import MemregError
 
 HANDLE = "dataset.json"
 _REQUIRED = ("train_images", "train_labels", "test_images", "test_labels")
-_OPTIONAL = ("clean_labels", "groups")
+_OPTIONAL = ("clean_labels", "groups", "files")
 
 
 def share(dataset: Dataset, directory: Path) -> Path:

@@ -29,9 +29,11 @@ class Decoded:
     test: Split
     classes: int
     flip: bool
+    """Whether a mirrored image keeps its label."""
     class_labels: tuple[int | str, ...] | None = None
     """As `Dataset.class_labels`."""
-    """Whether a mirrored image keeps its label."""
+    files: Sequence[str] | None = None
+    """As `Dataset.files`."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ def tiny_imagenet(data_dir: Path) -> Source:
             pictures(NAME, [f"{root}/{path}" for path in test], labels[1], like=first),
             classes=len(wnids),
             flip=True,
+            class_labels=tuple(wnids),
+            files=train + test,
         )
 
     files = ["wnids.txt", *told, *train, *test]

@@ -4,6 +4,7 @@
 `scores`        the score of each example (Equation 1), and its interval
 `threshold`     when a score reaches a threshold, and the thresholds that are reported
 `mixture`       the memorized fraction: the share of examples whose true score reaches a threshold
+`statistics`    the names of what a cell's scores amount to
 `summary`       a cell's aggregates
 `memorized_set` examples above a threshold, with a controlled share of false ones
 `leave_one_out` Equation 1 to the letter (section 3.2), and when to stop training for it

@@ -15,7 +15,7 @@ from scipy.stats import t
 
 from memreg.estimators import mixture
 from memreg.estimators.counts import Counts, Floats, Tally
-from memreg.estimators.summary import counted_key, fraction_key
+from memreg.estimators.statistics import counted_key, fraction_key
 from memreg.estimators.threshold import THRESHOLDS, reaches
 
 CHUNK = 20_000_000  # elements of a replicates x examples array that are held at once

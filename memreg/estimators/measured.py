@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from memreg.estimators import mixture
 from memreg.estimators.bootstrap import covariance, interval, replicates
 from memreg.estimators.counts import Counts, Floats, Tally
-from memreg.estimators.summary import STATISTICS, fraction_key, summarise
+from memreg.estimators.statistics import STATISTICS, fraction_key
+from memreg.estimators.summary import summarise
 from memreg.estimators.threshold import THRESHOLDS
 
 KEYS = ("test_accuracy", "included_accuracy", "gap", *STATISTICS)

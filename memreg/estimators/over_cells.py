@@ -13,11 +13,10 @@ from memreg.estimators.correlation import Noise, Pearson, pearson
 from memreg.estimators.counts import Mask
 from memreg.estimators.identity import Identity, identity
 from memreg.estimators.measured import Measured
-from memreg.estimators.summary import HEADLINE, STATISTICS, fraction_key
+from memreg.estimators.statistics import STATISTICS
 from memreg.estimators.trajectories import FEWEST as FEWEST_FOR_SHAPES
 from memreg.estimators.trajectories import SHAPES, Trajectories, trajectories
 
-HEADLINES = (fraction_key(HEADLINE), "mean_score")
 CORRELATED = ("gap", *STATISTICS)
 EXACT = ("gap", "mean_score")  # what the identity is about, to the letter
 FEWEST = 3  # cells of an analysis; r takes more, and says how many

@@ -5,24 +5,8 @@ import numpy as np
 from memreg.estimators import mixture
 from memreg.estimators.counts import Counts, Floats, Tally
 from memreg.estimators.scores import counted_fraction
+from memreg.estimators.statistics import HEADLINE, bound_keys, counted_key, fraction_key
 from memreg.estimators.threshold import THRESHOLDS
-
-HEADLINE = 0.25
-"""Threshold of the memorized fraction that is given with its interval."""
-
-
-def fraction_key(threshold: float) -> str:
-    """Metric name of the memorized fraction at a threshold."""
-    return f"memorized_fraction/{threshold:.2f}"
-
-
-def counted_key(threshold: float) -> str:
-    """Metric name of the share of noisy scores at or above a threshold."""
-    return f"counted_fraction/{threshold:.2f}"
-
-
-STATISTICS = ("mean_score", *map(fraction_key, THRESHOLDS), *map(counted_key, THRESHOLDS))
-"""What is correlated with test accuracy."""
 
 
 def summarise(tally: Tally) -> dict[str, float]:
@@ -65,11 +49,6 @@ def memorized_fractions(counts: Counts) -> dict[str, float]:
     ends = mixture.share_intervals(table, weights, np.array([HEADLINE]))
     values = [*mixture.shares(weights, np.array(THRESHOLDS)), *(end[0] for end in ends)]
     return dict(zip(names, map(float, values), strict=True))
-
-
-def bound_keys(threshold: float) -> tuple[str, str]:
-    """Metric names of the ends of a memorized fraction's interval."""
-    return f"memorized_fraction_low/{threshold:.2f}", f"memorized_fraction_high/{threshold:.2f}"
 
 
 def _share(correct: int, of: int) -> float:

@@ -57,11 +57,16 @@ def serving(registry: "Registry", table: "pd.DataFrame") -> "pd.Series[bool]":
 @click.option("--csv", is_flag=True, help="All examples in their order, as CSV.")
 @options.TRACKING
 def scores(cell: str, top: int, estimator: str | None, csv: bool, tracking_uri: str | None) -> None:
-    """Memorization scores of CELL: its hash, the head of it, or its run id."""
+    """Memorization scores of CELL: its hash, the head of it, or its run id.
+
+    Where the data set has them, with the class's name (source_label) and the image's file.
+    """
     from memreg.registry import Registry
 
-    table = Registry(tracking_uri).scores(cell, estimator)
+    found = Registry(tracking_uri).cell(cell)
+    table = found.scores(estimator)
     if csv:
-        click.echo(table.to_csv(index=False), nl=False)
+        click.echo(found.described(table).to_csv(index=False), nl=False)
     else:
-        click.echo(table.nlargest(top, "score").to_string(index=False, float_format="%.3f"))
+        highest = found.described(table.nlargest(top, "score"))
+        click.echo(highest.to_string(index=False, float_format="%.3f"))

@@ -16,11 +16,11 @@ from memreg.estimators.measured import measure
 from memreg.estimators.over_cells import (
     CORRELATED,
     FEWEST,
-    HEADLINES,
     Correlation,
     correlations,
     shapes_table,
 )
+from memreg.estimators.statistics import HEADLINES
 from memreg.models.family import family
 from memreg.registry import Registry
 from memreg.requests.correlation import Request

@@ -16,7 +16,7 @@ from memreg.cell import Cell
 from memreg.design import All, LeaveGroupOut, LeaveOneOut, LeaveOut
 from memreg.errors import MemregError
 from memreg.estimators.leave_one_out import missing
-from memreg.estimators.summary import HEADLINE
+from memreg.estimators.statistics import HEADLINE
 from memreg.estimators.threshold import reaches
 from memreg.grid import Grid, plan_cell
 from memreg.registry import Registry

@@ -10,7 +10,8 @@ from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.scores import score_table
-from memreg.estimators.summary import HEADLINE, bound_keys, fraction_key, summarise, summarise_scores
+from memreg.estimators.statistics import HEADLINE, bound_keys, fraction_key
+from memreg.estimators.summary import summarise, summarise_scores
 from memreg.estimators.threshold import THRESHOLDS
 from memreg.registry import Registry, Store, StoredCell
 from memreg.registry.tables import scores_name

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from memreg.errors import IncompleteStudyWarning, MemregError
 from memreg.members import Members
+from memreg.parameters import did_you_mean
 from memreg.registry.api import Api, newest
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, outage
@@ -194,14 +195,13 @@ class Registry:
                 raise
             run = None
         if run is None or run.data.tags.get("memreg.kind") != kind:
-            known = sorted(
-                {r.data.tags["memreg.study"] for r in self._api.find("tags.`memreg.kind` = 'study'")}
-            )
-            hint = f"studies are {', '.join(known) or 'none yet'}"
-            raise MemregError(
-                f"there is no {kind} '{run_id}' in this registry: "
-                + (hint if kind == "study" else "`memreg cells` lists what there is")
-            )
+            hint = "`memreg cells` lists what there is"
+            if kind == "study":
+                studies = self._api.find("tags.`memreg.kind` = 'study'")
+                known = sorted({study.data.tags["memreg.study"] for study in studies})
+                listing = f"studies are {', '.join(known) or 'none yet'}"
+                hint = f"{did_you_mean(run_id, known, '')} {listing}".strip()
+            raise MemregError(f"there is no {kind} '{run_id}' in this registry: {hint}")
         return run
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 COUNTED = ("member", "included", "predicted")
 """What scores are made of."""
+KNOWN = ("clean_label", "group", "source_label", "file")
+"""Columns of examples.parquet that not every data set has."""
 
 
 class StoredCell:
@@ -78,7 +80,7 @@ class StoredCell:
 
     @cached_property
     def examples(self) -> pd.DataFrame:
-        """`split`, `example`, `label`, and where known `clean_label` and `group`: N rows, training first."""
+        """`split`, `example`, `label`, and of `KNOWN` what the data set has: N rows, training first."""
         return read_table(self.artifacts.get("examples.parquet"))
 
     @property
@@ -150,6 +152,14 @@ class StoredCell:
                     f"now: {again} anew"
                 )
         return table
+
+    def described(self, scores: pd.DataFrame) -> pd.DataFrame:
+        """Rows of `scores()` with, behind their label, what examples.parquet knows of each example."""
+        known = [column for column in KNOWN if column in self.examples]
+        rows = self.examples.iloc[: self.n_train].set_index("example")[known].loc[scores["example"]]
+        place = list(scores.columns).index("label") + 1
+        both = (scores.reset_index(drop=True), rows.reset_index(drop=True))
+        return pd.concat([both[0].iloc[:, :place], both[1], both[0].iloc[:, place:]], axis=1)
 
     @property
     def count(self) -> int | None:

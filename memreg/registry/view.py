@@ -7,10 +7,10 @@ know it says so and shows the plain list.
 
 import json
 
+from memreg.estimators.statistics import HEADLINE, bound_keys, fraction_key
 from memreg.registry.connection import masked
 from memreg.registry.holding import held_filter
 
-FRACTION = "memorized_fraction/0.25"
 COLUMNS = (
     "params.`dataset`",
     "params.`model`",
@@ -20,9 +20,7 @@ COLUMNS = (
     "metrics.`members`",
     "metrics.`test_accuracy`",
     "metrics.`mean_score`",
-    f"metrics.`{FRACTION}`",
-    "metrics.`memorized_fraction_low/0.25`",
-    "metrics.`memorized_fraction_high/0.25`",
+    *(f"metrics.`{key}`" for key in (fraction_key(HEADLINE), *bound_keys(HEADLINE))),
 )
 SECTION = "memreg"
 
@@ -62,7 +60,7 @@ def view_tag(study: str, study_run_id: str) -> tuple[str, str]:
         "selectedColumns": COLUMNS,
         "runsHiddenMode": "SHOWALL",
         "compareRunCharts": [
-            _scatter("fraction", FRACTION),
+            _scatter("fraction", fraction_key(HEADLINE)),
             _scatter("score", "mean_score"),
             _scatter("included", "included_accuracy"),
         ],

@@ -1,5 +1,6 @@
 """What may be asked of `memreg correlation`."""
 
+from memreg.estimators.statistics import HEADLINES
 from memreg.parameters import Parameters
 
 
@@ -8,6 +9,6 @@ class Request(Parameters):
 
     study: str
     """A study's name or run id; several, with commas between them."""
-    statistic: str = "memorized_fraction/0.25"
+    statistic: str = HEADLINES[0]
     """Measure of memorization: memorized_fraction/0.05 .. 0.95, counted_fraction/0.05 .. 0.95, mean_score or
     gap."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 
-from memreg import models
-from memreg.data.loading import check_base
-from memreg.data.name import parse
+from memreg import models, user_code
+from memreg.data import loading
 from memreg.grid import Planned
 
 
 def check_names(cells: Iterable[Planned]) -> None:
-    """Raise `MemregError` for the first data set or model that there is none of by its name."""
+    """Raise `MemregError` for the first data set, model or code of the user's that there is none of."""
     for planned in cells:
-        check_base(parse(planned.dataset)[0])
+        loading.check(planned.dataset)
         models.check_name(planned.recipe.model)
+        for what, name in planned.code.items():
+            user_code.check_module(what, name)

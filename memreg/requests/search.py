@@ -5,8 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from memreg.data.loading import check_base
-from memreg.data.name import parse
+from memreg.data import loading
 from memreg.errors import MemregError
 from memreg.grid import check_name
 from memreg.parameters import Parameters
@@ -47,7 +46,7 @@ class Request(Parameters):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        check_base(parse(self.dataset)[0])
+        loading.check(self.dataset)
         check_name(self.study_name, "study")
         self.accuracies()
         return self

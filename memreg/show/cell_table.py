@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from memreg.estimators.summary import HEADLINE, fraction_key
+from memreg.estimators.statistics import HEADLINE, fraction_key
 
 FRACTION = fraction_key(HEADLINE)
 ALWAYS = ("data set", "model", "test", "memorized", "hash")
@@ -19,10 +19,12 @@ LEFT_OUT = (
     "r",
     "design",
     "study",
+    "learning rate",
+    "batch size",
     "epochs",
 )
 """In this order, until the rest fits."""
-VARIED = ("epochs", "design", "r", "study")
+VARIED = ("epochs", "batch_size", "learning_rate", "design", "r", "study")
 """Shown only where they tell cells apart."""
 GAP = 2
 
@@ -38,7 +40,7 @@ def cell_columns(table: pd.DataFrame) -> dict[str, list[str]]:
     for key in VARIED:
         values = [number(row.get(key), "g") for row in rows]
         if len(set(values)) > 1:
-            columns[key] = values
+            columns[key.replace("_", " ")] = values
     return columns | {
         "weight decay": [number(row.get("weight_decay"), "g") for row in rows],
         "augm.": [number(row.get("augmentation"), "g") for row in rows],

@@ -8,15 +8,21 @@ from memreg.estimators.trajectories import MOVE, SHAPES, Trajectories
 
 
 def in_words(result: Correlation) -> str:
-    """A paragraph each on r, data sets, identity and trajectories, and a warning where there is cause."""
-    parts = [
-        _headline(result),
-        _pooled(result),
-        _datasets(result),
-        _warning(result),
-        _identity(result),
-        _trajectories(result),
-    ]
+    """A paragraph each on r, data sets, identity and trajectories, and a warning where there is cause.
+
+    Where no statistic has an r, that is said once.
+    """
+    if not any(_known(r.r) for r in result.pooled.values()):
+        parts = [f"**Correlation.** {in_short(result)}", _trajectories(result)]
+    else:
+        parts = [
+            _headline(result),
+            _pooled(result),
+            _datasets(result),
+            _warning(result),
+            _identity(result),
+            _trajectories(result),
+        ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -153,15 +159,16 @@ def _identity(result: Correlation) -> str:
     key = result.statistic
     name, what, own = named(key), result.identities[key], result.identities["mean_score"]
     given, gap = result.given_included, result.pooled["gap"]
-    score = "" if key == "mean_score" else f", the mean score {_with(given['mean_score'])}"
+    score = "" if key == "mean_score" else f"; of the mean score {_with(given['mean_score'])}"
     return (
-        "**Identity.** With equal counts the mean score is included minus excluded accuracy, and excluded "
-        "accuracy is nearly test accuracy. Included minus test accuracy, for which no example need be left "
-        f"out, has {_r(what.arithmetic, interval=False)} with test accuracy by itself. "
-        f"{_share(name, what, own)} What that leaves has {_r(what.remainder)} with test accuracy; included "
-        f"minus excluded accuracy has {_r(gap)}. With included accuracy held fixed, the mean score is a "
-        "constant less excluded accuracy, which is nearly minus test accuracy: r nearly -1 is arithmetic "
-        f"there, and says nothing of memorization. The {name} has {_with(given[key])}{score}."
+        "**Identity.** A part of this correlation is arithmetic. The mean score is included minus excluded "
+        "accuracy (with equal counts), and excluded accuracy is nearly test accuracy. So included minus test "
+        "accuracy stands in for the mean score although no example is left out, and it correlates with test "
+        f"accuracy by itself: {_r(what.arithmetic, interval=False)}. {_share(name, what, own)} What it "
+        f"leaves of the {name} correlates with test accuracy with {_r(what.remainder)}; included minus "
+        f"excluded accuracy does with {_r(gap)}. The partial correlation given included accuracy is of the "
+        f"{name} {_with(given[key])}{score}. It says nothing of memorization where it is nearly -1: with "
+        "included accuracy held fixed, the mean score is a constant minus nearly test accuracy."
     )
 
 
@@ -176,9 +183,10 @@ def _share(name: str, what: Identity, own: Identity) -> str:
             f"(explained: {share}): excluded accuracy is not near enough to test accuracy here, "
             f"and nothing of the {name} is shown to follow without a score."
         )
-    line = f"A line in it explains {what.explained:.1%} of how the {name} varies over all cells"
+    varies = f"{what.explained:.1%} of how the {name} varies over all cells"
+    line = f"A line in included minus test accuracy explains {varies}"
     if what is own:
-        return f"It explains {what.explained:.1%} of how the {name} varies over all cells: {_follows(what)}"
+        return f"It explains {varies}: {_follows(what)}"
     expected = "1" if what.steepest == 1 else f"1 to {what.steepest:.3g}"
     sloped = f"{line}, with a slope of {what.slope:.2f} where arithmetic has {expected}"
     if not what.arithmetic_slope:

@@ -5,7 +5,7 @@ from math import isnan
 
 from memreg.cell import Cell
 from memreg.estimators.mixture import FEWEST
-from memreg.estimators.summary import HEADLINE, bound_keys, counted_key, fraction_key
+from memreg.estimators.statistics import HEADLINE, bound_keys, counted_key, fraction_key
 from memreg.grid import Grid
 
 

@@ -20,7 +20,7 @@ from memreg.errors import MemregError
 from memreg.grid import Planned
 from memreg.recipe import Recipe
 from memreg.training import optimizer_of_the_user
-from memreg.user_code import digest, is_code
+from memreg.user_code import digest
 
 verified = partial(load, verify=True)
 
@@ -94,10 +94,7 @@ def _try_parts(recipe: Recipe, key: tuple[str, tuple[int, int, int], int]) -> No
 
 def _code(plan: Planned) -> tuple[tuple[str, str], ...]:
     """The user's code that a cell names, each with the digest of its source."""
-    recipe = plan.recipe
-    named = {"model": recipe.model, "augmentation": recipe.augmentation, "optimizer": recipe.optimizer}
-    named["design"] = getattr(plan.design, "function", None)
-    return tuple(sorted({(name, digest(what, name)) for what, name in named.items() if is_code(name)}))
+    return tuple(sorted({(name, digest(what, name)) for what, name in plan.code.items()}))
 
 
 def resolve_like(
@@ -134,8 +131,10 @@ def resolve_like(
 def _known_to_the_user(source: Cell, code: str | None) -> None:
     """Raise `MemregError` unless the user names the code of the recipe: it never runs because a registry says
     so."""
-    recipe, said = source.recipe, [name.strip() for name in (code or "").split(",") if name.strip()]
-    own = [name for name in (recipe.model, recipe.augmentation, recipe.optimizer) if is_code(name)]
+    own, said = (
+        [*source.recipe.code.values()],
+        [name.strip() for name in (code or "").split(",") if name.strip()],
+    )
     if unsaid := [name for name in own if name not in said]:
         raise MemregError(
             f"{unsaid[0]}, of cell {source.hash[:12]}, is code, which never runs because a registry says so: "

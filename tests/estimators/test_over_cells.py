@@ -143,6 +143,7 @@ def test_few_cells_say_how_many_it_takes(n, kept, said):
     result = correlations(measured(test, test - 0.05 * rng.random(n), np.full(n, 0.99), "a"), "mean_score")
     words = in_words(result)
     assert all(text in words for text in said)
+    assert words.count("no r, which") == (n == 3)
     assert "nan" not in words
     assert "-1.000]" not in words
     assert {name.partition("/")[0] for name in Correlated(result).metrics()} == kept

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from memreg.estimators.correlation import Pearson
-from memreg.estimators.summary import fraction_key
+from memreg.estimators.statistics import fraction_key
 from memreg.estimators.threshold import THRESHOLDS
 from memreg.show.figures.style import COLOURS, GREY, drawing, only_words
 

@@ -14,7 +14,7 @@ from PIL import Image
 from memreg.cell import Cell
 from memreg.data import Dataset
 from memreg.errors import MemregError
-from memreg.estimators.summary import HEADLINE, bound_keys, fraction_key
+from memreg.estimators.statistics import HEADLINE, bound_keys, fraction_key
 from memreg.estimators.threshold import reaches
 from memreg.registry import Registry, StoredCell
 
@@ -75,7 +75,7 @@ def cell_parts(
         if scores is None:
             yield CellPart(row, [], "", [], "")
             continue
-        best = scores.nlargest(MOST, ["score", "low"])
+        best = cell.described(scores.nlargest(MOST, ["score", "low"]))
         images, reason = [""] * len(best), ""
         try:
             shown = opened(cell.cell).train_images[best["example"].to_numpy()]

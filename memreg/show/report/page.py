@@ -12,6 +12,7 @@ from mlflow.entities.run import Run
 
 from memreg.cell import Cell
 from memreg.data import Dataset
+from memreg.estimators.statistics import HEADLINE, bound_keys, fraction_key
 from memreg.registry import Registry, RunWriter
 from memreg.registry.view import run_link
 from memreg.show.report.captions import caption
@@ -49,6 +50,8 @@ def report(registry: Registry, study: str, opened: Opened) -> str:
         same=same,
         varied=varied,
         cells=list(cell_parts(registry, table, opened)),
+        fraction=fraction_key(HEADLINE),
+        bounds=bound_keys(HEADLINE),
         utility=_utility(registry, run),
         analyses=[
             {"run": r, "note": _note(r), "figures": _figures(registry, r)}
