@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 from memreg.errors import MemregError
+from memreg.sources import sources
 
 CODE = re.compile(r"(?!folder:|npz:|timm:|top:|random:|stratified:)[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 HASH = re.compile(r"[0-9a-f]{6,64}")
@@ -75,15 +75,16 @@ def called(what: str, name: str, *arguments: object) -> Any:
 
 
 def digest(what: str, name: str) -> str:
-    """SHA-256 of the source of the file that defines the function, in hexadecimal."""
-    found = function(what, name)
-    try:
-        path = inspect.getsourcefile(inspect.unwrap(found)) or ""
-    except TypeError:  # an object that can be called
-        path = sys.modules[name.partition(":")[0]].__file__ or ""
-    if not Path(path).is_file():
+    """SHA-256, in hexadecimal, of the file of the module that is named; where it imports other files of the
+    user's (`sources`), of their digests and its own together."""
+    function(what, name)
+    module = name.partition(":")[0]
+    path = sys.modules[module].__file__ or ""
+    if not path.endswith(".py"):
         raise MemregError(f"{what} {name}: has no source file, by which a cell would know it again")
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with _working_directory_on_path():
+        digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sources(module, Path(path))]
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def _forget_namesake(module: str) -> None:
