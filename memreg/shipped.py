@@ -25,7 +25,7 @@ def read(kind: str, name: str, folder: str) -> object:
         if name not in names(folder):
             more = f"{_listed(folder)}, the path of a .yaml file, or package.module:function"
             hint = did_you_mean(name, names(folder), "")
-            raise MemregError(f"unknown {kind} '{name}': " + f"{hint} One of {more}".strip())
+            raise MemregError(f"unknown {kind} '{name}': " + f"{hint} choose {more}".strip())
         text = (resources.files("memreg") / folder / f"{name}.yaml").read_text()
     else:
         try:

@@ -31,7 +31,7 @@ def command(name):
 TRAIN = ["--dataset", "digits", "--model", "vgg3-w8"]
 RANGE = ["--dataset", "digits", "--low", "0.8", "--high", "0.9"]
 CASES = [
-    ("corr_grid", ["--grid", "digit"], "unknown grid 'digit': one of .*digits"),
+    ("corr_grid", ["--grid", "digit"], "unknown grid 'digit': did you mean digits.* choose .*digits"),
     ("corr_grid", ["--grid", "digitz"], "did you mean digits"),
     ("corr_grid", ["--grid", "missing.yaml"], "missing.yaml cannot be read.*memreg's own are .*smoke"),
     ("corr_grid", ["--grid", "list.yaml"], "mapping"),
@@ -90,7 +90,7 @@ CASES = [
     ("search", [*RANGE, "--trials", "0"], "trials"),
     ("search", [*RANGE, "--noise", "1"], "noise"),
     ("search", [*RANGE, "--budget", "10"], "no model of the space is that small; vgg3-w4 has"),
-    ("search", [*RANGE, "--space", "large"], "unknown space 'large': one of paper, small"),
+    ("search", [*RANGE, "--space", "large"], "unknown space 'large': choose paper, small"),
     ("search", [*RANGE, "--space", "missing.yaml"], "missing.yaml cannot be read"),
     ("search", [*RANGE, "--space", "list.yaml"], "mapping"),
     ("search", [*RANGE, "--space", "broken.yaml"], "not YAML"),

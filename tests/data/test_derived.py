@@ -153,7 +153,7 @@ def test_options_apply_in_a_fixed_order() -> None:
         ("digits+subset=20+planted=1", "images of class"),
         ("digits+size=3", "data set digits+size=3: no option size=3: there are classes"),
         ("digits+noise=0.1+size=3", "data set digits+noise=0.1+size=3: no option size=3:"),
-        ("digitz", "unknown data set 'digitz': choose digits, cifar10"),
+        ("digitz", "unknown data set 'digitz': did you mean digits? choose digits, cifar10"),
         ("", "unknown data set ''"),
         ("folder:", "unknown data set 'folder:'"),
     ],

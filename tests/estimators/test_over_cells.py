@@ -76,7 +76,7 @@ def test_one_data_set_is_not_flagged_and_its_r_is_called_arithmetic():
     assert "Warning" not in words
     assert "Pooled" not in words
     assert "nearly all of it follows without a score" in words
-    assert "r nearly -1 is arithmetic there" in words
+    assert "It says nothing of memorization where it is nearly -1" in words
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_few_cells_say_how_many_it_takes(n, kept, said):
     result = correlations(measured(test, test - 0.05 * rng.random(n), np.full(n, 0.99), "a"), "mean_score")
     words = in_words(result)
     assert all(text in words for text in said)
-    assert words.count("no r, which") == (n == 3)
+    assert n > 3 or words.count("no r, which") == 1
     assert "nan" not in words
     assert "-1.000]" not in words
     assert {name.partition("/")[0] for name in Correlated(result).metrics()} == kept
