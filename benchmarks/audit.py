@@ -10,6 +10,7 @@ not see an example say instead. Stopped, it goes on where it was.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,8 +80,8 @@ def main() -> None:
     planted = write(directory, given.images, given.wrong, given.data_dir)
     uri = f"sqlite:///{directory}/mlflow.db"
     command = f"train --study audit --dataset folder:{directory}/photos {RECIPE} --members {given.members}"
-    program = [str(Path(sys.executable).with_name("memreg")), *command.split(), "--tracking-uri", uri]
-    subprocess.run(program, cwd=directory, check=True)
+    program = [str(Path(sys.executable).with_name("memreg")), *command.split()]
+    subprocess.run(program, cwd=directory, check=True, env={**os.environ, "MLFLOW_TRACKING_URI": uri})
     registry = Registry(uri)
     cell = registry.cell(registry.cells("audit")["cell"].iloc[-1])
     print(f"{len(planted)} wrong labels of {cell.n_train}, so many among the first {LOOKED_AT}:")
