@@ -52,7 +52,7 @@ def write(directory: Path, images: int, wrong: int, data_dir: Path | None) -> li
     return planted
 
 
-def found(cell: StoredCell, planted: list[str]) -> dict[str, list[int]]:
+def found(cell: StoredCell, planted: list[str]) -> dict[str, list[float]]:
     """Wrong labels among the first of LOOKED_AT, by two orders."""
     table, members = cell.described(cell.scores()), cell.members("included", "predicted")
     wrong = table["file"].isin(planted).to_numpy()
@@ -61,11 +61,15 @@ def found(cell: StoredCell, planted: list[str]) -> dict[str, list[int]]:
     share = np.stack([((said == c) & out).sum(0) for c in range(len(CLASSES))], 1) / out.sum(0)[:, None]
     own = share[np.arange(cell.n_train), labels]
     share[np.arange(cell.n_train), labels] = -1
-    orders = {"score": -table["score"].to_numpy(), "own class - other class": own - share.max(1)}
-    return {
-        name: [int(wrong[np.argsort(key, kind="stable")][:k].sum()) for k in LOOKED_AT]
-        for name, key in orders.items()
-    }
+    orders = {"score": table["score"].to_numpy(), "other class - own class": share.max(1) - own}
+    return {name: [expected(key, wrong, k) for k in LOOKED_AT] for name, key in orders.items()}
+
+
+def expected(key: np.ndarray, wrong: np.ndarray, k: int) -> float:
+    """Wrong labels among the k examples with the highest keys, on average over the orders of what is tied."""
+    last = np.sort(key)[-k]
+    above, tied = key > last, key == last
+    return round(float(wrong[above].sum() + (k - above.sum()) * wrong[tied].mean()), 1)
 
 
 def main() -> None:

@@ -80,6 +80,7 @@ def part(directory: str, name: str, members: int, n_train: int) -> dict[str, flo
 def write(directory: Path, members: int, n_train: int) -> dict[str, float]:
     """Shards of plausible members: sure of most examples, 9 of 10 right, every subset of r = 0.7."""
     from memreg.design import Subsets
+    from memreg.margins import clipped, stored
     from memreg.members import Members, Prediction
     from memreg.registry.shards import write_shard
 
@@ -93,7 +94,8 @@ def write(directory: Path, members: int, n_train: int) -> dict[str, float]:
             wrong = rng.random(n) < 0.1
             predicted = np.where(wrong, (labels + 1) % CLASSES, labels).astype(np.uint8)
             p_label = np.where(wrong, 1 - p, p).astype(np.float16)
-            rows.append(Prediction(m, m, design.included(m, n_train), predicted, p_label, p, 0.0))
+            margin = stored(clipped(p_label))
+            rows.append(Prediction(m, m, design.included(m, n_train), predicted, p, 0.0, margin))
         write_shard(directory / f"{first:06d}.arrow", Members.of(rows), "cell", "data")
     return {}
 

@@ -32,7 +32,7 @@ import pandas as pd
 import memreg
 from memreg.estimators.beta_binomial import beta_posterior
 from memreg.estimators.counts import Counts, tally
-from memreg.estimators.gaussian import Confidence, confidence, normal_scores
+from memreg.estimators.gaussian import LIMIT, Confidence, confidence, normal_scores
 from memreg.estimators.scores import scores
 from memreg.estimators.shrunk import posterior_scores
 from memreg.estimators.spline import spline
@@ -49,15 +49,16 @@ class Cell:
     name: str
     included: np.ndarray
     correct: np.ndarray
-    p_label: np.ndarray
+    margin: np.ndarray
+    """As shrunk takes it: within LIMIT."""
 
     def counts(self, rows: np.ndarray) -> Counts:
         return tally(self.included[rows], self.correct[rows], np.zeros(rows.sum(), int)).total
 
     def confidences(self, rows: np.ndarray) -> tuple[Confidence, Confidence]:
         """Of excluding and of including members."""
-        included, correct, p_label = self.included[rows], self.correct[rows], self.p_label[rows]
-        return confidence(included, correct, p_label), confidence(~included, correct, p_label)
+        included, correct, margin = self.included[rows], self.correct[rows], self.margin[rows]
+        return confidence(included, correct, margin), confidence(~included, correct, margin)
 
 
 def read(tracking_uri: str | None, study: str) -> Iterator[Cell]:
@@ -67,7 +68,8 @@ def read(tracking_uri: str | None, study: str) -> Iterator[Cell]:
         members = registry.predictions(row.cell)
         kept, n = ~members.diverged, members.n_train
         correct = members.correct(known)[kept, :n]
-        yield Cell(f"{row.model}, {row.dataset}", members.included[kept], correct, members.p_label[kept, :n])
+        margin = np.clip(members.margin[kept, :n], -LIMIT, LIMIT)
+        yield Cell(f"{row.model}, {row.dataset}", members.included[kept], correct, margin)
 
 
 def estimates(cell: Cell, rows: np.ndarray) -> dict[str, pd.DataFrame]:

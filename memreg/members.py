@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memreg import margins
 from memreg.estimators.counts import Tally, tally
 
 MOST_CLASSES = 65_535
@@ -35,18 +36,23 @@ class Prediction:
     """Shape [n_train]."""
     predicted: NDArray[np.unsignedinteger[Any]]
     """Class, shape [N]; `no_class` throughout if the member diverged."""
-    p_label: NDArray[np.float16]
-    """Softmax probability of the given label, shape [N]."""
     p_max: NDArray[np.float16]
     """Softmax probability of the predicted class, shape [N]."""
     seconds: float
     """Wall time of training and predicting."""
+    margin: NDArray[np.float16] | None = None
+    """Log odds of the given label, from logits, shape [N]; None where only `p_label` was ever stored."""
+    p_label: NDArray[np.float16] | None = None
+    """Softmax probability of the given label, shape [N], where there is no `margin`."""
     curve: dict[str, dict[int, float]] = field(default_factory=dict)
     """Of `train_loss` and `test_accuracy` the values by epoch. Only the first member of a cell has one."""
 
 
-COLUMNS = ("member", "seed", "included", "predicted", "p_label", "p_max")
-"""What is stored of each member."""
+COLUMNS = ("member", "seed", "included", "predicted", "p_max", "margin")
+"""What is known of each member."""
+SURE = ("margin", "p_label", "exact")
+"""How sure a member is of each label: the columns are `margin`, or `p_label` where margins were never stored,
+or all three of members some of which have the one and some the other."""
 
 
 class Members:
@@ -61,19 +67,15 @@ class Members:
     @classmethod
     def of(cls, predictions: Iterable[Prediction]) -> "Members":
         """Single members together, in order of their index."""
-        rows = sorted(predictions, key=lambda p: p.member)
-        return cls(
-            {
-                "member": np.array([p.member for p in rows], np.int32),
-                "seed": np.array([p.seed for p in rows], np.int64),
-                **{name: np.stack([getattr(p, name) for p in rows]) for name in COLUMNS[2:]},
-            }
-        )
+        return cls.joined(map(_alone, predictions))
 
     @classmethod
     def joined(cls, parts: Iterable["Members"]) -> "Members":
-        """Members of one cell together, in order of their index; all parts have the same columns."""
+        """Members of one cell together, in order of their index; all parts have the same columns, or of SURE
+        others."""
         several = list(parts)
+        if len({frozenset(part.columns) for part in several}) > 1:
+            several = [part._with_all_of_sure() for part in several]
         columns = {
             name: np.concatenate([part.columns[name] for part in several]) for name in several[0].columns
         }
@@ -89,9 +91,11 @@ class Members:
 
     def one_by_one(self) -> Iterator[Prediction]:
         """Single members; how long each took is not stored, and NaN."""
-        for row in zip(*(self.columns[name] for name in COLUMNS), strict=True):
-            member, seed, included, predicted, p_label, p_max = row
-            yield Prediction(int(member), int(seed), included, predicted, p_label, p_max, float("nan"))
+        for i, exact in enumerate(self.exact):
+            member, seed = int(self.member[i]), int(self.seed[i])
+            arrays = self.included[i], self.predicted[i], self.p_max[i]
+            sure = {"margin": self.margin[i]} if exact else {"p_label": self.p_label[i]}
+            yield Prediction(member, seed, *arrays, float("nan"), **sure)
 
     @property
     def member(self) -> NDArray[np.int32]:
@@ -114,14 +118,33 @@ class Members:
         return self.columns["predicted"]
 
     @property
+    def margin(self) -> NDArray[np.floating[Any]]:
+        """Log odds of the given label, shape [k, N]; NaN where an import did not say. Of members that are not
+        `exact` they are made of `p_label`, and none is beyond 8.3."""
+        if "margin" in self.columns:
+            return self.columns["margin"]
+        return margins.clipped(self.columns["p_label"])
+
+    @property
+    def exact(self) -> NDArray[np.bool_]:
+        """Members whose margins are from logits, shape [k]."""
+        return self.columns.get("exact", np.full(len(self), "margin" in self.columns))
+
+    @property
     def p_label(self) -> NDArray[np.float16]:
         """Softmax probability of the given label, shape [k, N]; NaN where an import did not say."""
-        return self.columns["p_label"]
+        if "p_label" in self.columns:
+            return self.columns["p_label"]
+        return margins.probability(self.columns["margin"])
 
     @property
     def p_max(self) -> NDArray[np.float16]:
         """Softmax probability of the predicted class, shape [k, N]; NaN where an import did not say."""
         return self.columns["p_max"]
+
+    def _with_all_of_sure(self) -> "Members":
+        sure = {"margin": margins.stored(self.margin), "p_label": self.p_label, "exact": self.exact}
+        return Members({**self.columns, **sure})
 
     @property
     def n_train(self) -> int:
@@ -144,6 +167,17 @@ class Members:
         same = narrow if np.array_equal(narrow, labels) else labels
         correct: NDArray[np.bool_] = np.equal(self.predicted, same)
         return correct
+
+
+def _alone(prediction: Prediction) -> Members:
+    arrays = {name: getattr(prediction, name) for name in ("included", "predicted", "p_max", *SURE[:2])}
+    return Members(
+        {
+            "member": np.array([prediction.member], np.int32),
+            "seed": np.array([prediction.seed], np.int64),
+            **{name: array[None] for name, array in arrays.items() if array is not None},
+        }
+    )
 
 
 def tallied(

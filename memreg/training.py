@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
-from memreg import models, random
+from memreg import margins, models, random
 from memreg.allocator import keep_freed_memory
 from memreg.data import augmentation, memory
 from memreg.data.batches import batches, scale
@@ -86,8 +86,9 @@ def train_member(
         model = new_model(recipe, dataset, target)
         logs: dict[str, dict[int, float]] = {"train_loss": {}, "test_accuracy": {}} if setting.curve else {}
         fit(model, recipe, dataset, Steps(order, draws), logs, setting.loader)
-    predicted, p_label, p_max = predict(model, dataset)
-    return Prediction(0, seed, included, predicted, p_label, p_max, time.perf_counter() - start, logs)
+    predicted, margin, p_max = predict(model, dataset)
+    seconds = time.perf_counter() - start
+    return Prediction(0, seed, included, predicted, p_max, seconds, margin, curve=logs)
 
 
 def new_model(recipe: Recipe, dataset: Dataset, device: torch.device) -> nn.Module:
@@ -198,17 +199,24 @@ def optimizer_of_the_user(name: str, parameters: list[nn.Parameter]) -> torch.op
 def predict(
     model: nn.Module, dataset: Dataset
 ) -> tuple[NDArray[Any], NDArray[np.float16], NDArray[np.float16]]:
-    """Class, probability of the label and probability of the class for all N examples, each shape [N]."""
-    logits = torch.cat([_logits(model, x) for x in (dataset.train_images, dataset.test_images)])
-    p = logits.softmax(1)
-    labels = torch.from_numpy(np.concatenate([dataset.train_labels, dataset.test_labels]))
-    p_max, predicted = p.max(1)
-    p_label = p.gather(1, labels.to(p.device)[:, None])[:, 0]
+    """Class, margin (the label's log odds) and probability of the class for all N examples, each shape [N].
+
+    The margin is z_y - logsumexp of the other logits; where the class is the label, its probability is that
+    of the margin as it is stored.
+    """
+    logits = torch.cat([_logits(model, x) for x in (dataset.train_images, dataset.test_images)]).float()
+    labels = np.concatenate([dataset.train_labels, dataset.test_labels])
+    own = torch.from_numpy(labels).to(logits.device)[:, None]
+    others = logits.scatter(1, own, -torch.inf).logsumexp(1)
+    margin = margins.stored((logits.gather(1, own)[:, 0] - others).cpu().numpy())
+    top, predicted = logits.softmax(1).max(1)
     missing = no_class(dataset.classes)
     classes = predicted.cpu().numpy().astype(np.uint8 if missing == 255 else np.uint16)
-    if not bool(p_max.isfinite().all()):
+    right = classes == labels
+    p_max = np.where(right, margins.probability(margin), top.half().cpu().numpy())
+    if not bool(top.isfinite().all()):
         classes[:] = missing
-    return classes, p_label.half().cpu().numpy(), p_max.half().cpu().numpy()
+    return classes, margin, p_max
 
 
 def sgd_step(

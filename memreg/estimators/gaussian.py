@@ -17,9 +17,8 @@ from scipy.stats import norm
 
 from memreg.estimators.counts import Counts, Floats, Mask
 from memreg.estimators.scores import exact_interval, mover
+from memreg.margins import NEAREST
 
-NEAREST = 2.0**-12
-"""To 0 and 1 that a probability is taken to be: half of what float16 resolves below 1."""
 LIMIT = float(logit(1 - NEAREST))
 EDGES = np.linspace(-LIMIT, LIMIT, 401)
 CENTRES = (EDGES[:-1] + EDGES[1:]) / 2
@@ -35,7 +34,7 @@ class Confidence:
     """Of the label's log odds."""
     squares: Floats
     seen: NDArray[np.int64]
-    """Members and examples by log odds, in the bins of `EDGES`."""
+    """Members and examples by log odds, in the bins of `EDGES`; the outer ones have all beyond."""
     right: NDArray[np.int64]
     """Those of `seen` whose class is the label."""
 
@@ -43,16 +42,17 @@ class Confidence:
         return Confidence(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
-def confidence(included: Mask, correct: Mask, p_label: Floats) -> Confidence:
-    """All [members, n_train]; p_label: probability of the label, no NaN."""
-    odds = logit(np.clip(p_label.astype(np.float64), NEAREST, 1 - NEAREST))
+def confidence(included: Mask, correct: Mask, margin: Floats) -> Confidence:
+    """All [members, n_train]; margin: the label's log odds, no NaN."""
+    odds = margin.astype(np.float64)
+    near = np.clip(odds, -LIMIT, LIMIT)
     excluded = ~included
     return Confidence(
         excluded.sum(0),
         odds.sum(0, where=excluded),
         (odds**2).sum(0, where=excluded),
-        np.histogram(odds[excluded], EDGES)[0],
-        np.histogram(odds[excluded & correct], EDGES)[0],
+        np.histogram(near[excluded], EDGES)[0],
+        np.histogram(near[excluded & correct], EDGES)[0],
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import log_softmax, logsumexp
 
 from memreg.errors import MemregError
 from memreg.exchange.files import archive, array, natural
@@ -44,7 +44,7 @@ def lira(directory: Path) -> Outside:
     _say_skipped(directory, len(folders) - len(members), "keep.npy")
     labels = array(directory / "y_train.npy")
     keeps: list[Flags] = []
-    classes, p_label, p_max = [], [], []
+    classes, margin, p_max = [], [], []
     first = ""
     for member in members:
         file, epoch = _logits(member)
@@ -71,16 +71,29 @@ def lira(directory: Path) -> Outside:
                 f"{directory}: labels go up to {own.max()}, logits have {logits.shape[-1]} classes"
             )
         with np.errstate(invalid="ignore"):
-            p = softmax(np.asarray(logits, np.float64).reshape(n, -1, logits.shape[-1]), axis=2).mean(1)
+            log_p = log_softmax(np.asarray(logits, np.float64).reshape(n, -1, logits.shape[-1]), axis=2)
+            p = np.exp(log_p).mean(1)
         diverged = not np.isfinite(p).all()
         keeps.append(keep[:n])
         classes.append(np.full(n, DIVERGED) if diverged else p.argmax(1))
-        p_label.append(p[np.arange(n), own])
+        margin.append(_margin(log_p, own))
         p_max.append(p.max(1))
     predicted = np.stack(classes)
     names = [member.name for member in members]
-    p = (np.stack(p_label), np.stack(p_max))
-    return outside(directory, Brought(np.stack(keeps), None, own, predicted, *p, names))
+    sure = {"p_max": np.stack(p_max), "margin": np.stack(margin)}
+    return outside(directory, Brought(np.stack(keeps), None, own, predicted, sources=names, **sure))
+
+
+def _margin(log_p: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Log odds of the labels [n] by the mean probability over augmentations.
+
+    log_p: [n, augmentations, classes].
+    No probability is subtracted from 1, so that the tails are there.
+    """
+    rows, others = np.arange(len(labels)), log_p.copy()
+    others[rows, :, labels] = -np.inf
+    margin: NDArray[np.float64] = logsumexp(log_p[rows, :, labels], axis=1) - logsumexp(others, axis=(1, 2))
+    return margin
 
 
 def runs(directory: Path) -> Outside:

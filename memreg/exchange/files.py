@@ -18,7 +18,7 @@ from memreg.errors import MemregError
 BLANK, NAN = ("",), ("", "nan", "NaN", "NAN", "NA")
 MISSING = {
     **dict.fromkeys(("member", "example", "included", "correct", "split"), BLANK),
-    **dict.fromkeys(("p_label", "p_max"), NAN),
+    **dict.fromkeys(("p_label", "margin", "p_max"), NAN),
 }
 """What stands for nothing in a CSV: a class may be called NA, None or nan."""
 

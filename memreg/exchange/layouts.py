@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,20 @@ from memreg.exchange.files import archive, listed, rows
 from memreg.exchange.outside import Brought, Outside, checked_flags, contradiction, outside, same_names
 
 NAMES = ("trainset_mask", "trainset_correctness", "testset_correctness")
-OPTIONAL = ("train_labels", "test_labels", "predicted", "p_label", "p_max")
-COLUMNS = ("member", "split", "example", "included", "correct", "label", "predicted", "p_label", "p_max")
+OPTIONAL = ("train_labels", "test_labels", "predicted", "p_label", "margin", "p_max")
+COLUMNS = (
+    "member",
+    "split",
+    "example",
+    "included",
+    "correct",
+    "label",
+    "predicted",
+    "p_label",
+    "margin",
+    "p_max",
+)
+SURE = ("p_label", "margin", "p_max")
 
 
 def read(path: Path) -> Outside:
@@ -48,7 +61,8 @@ def feldman_zhang(path: Path) -> Outside:
     """`trainset_mask` and `trainset_correctness` [k, n_train], `testset_correctness` [k, n_test], as
     mnist_infl_mem.py of google-research/heldout-influence-estimation calls its arrays.
 
-    Where given, too: `train_labels`, `test_labels`, and with them `predicted`, `p_label`, `p_max` [k, N].
+    Where given, too: `train_labels`, `test_labels`, and with them `predicted`; `p_label`, `p_max` and
+    `margin`, the label's log odds [k, N].
     """
     arrays = archive(path, (*NAMES, *OPTIONAL))
     if missing := {*NAMES[:2]} - arrays.keys():
@@ -72,7 +86,8 @@ def feldman_zhang(path: Path) -> Outside:
         parts = (arrays["train_labels"], arrays.get("test_labels", arrays["train_labels"][:0]))
         labels = np.concatenate([np.asarray(part) for part in parts])
     predicted = arrays.get("predicted") if labels is not None else None
-    brought = Brought(included, correct, labels, predicted, arrays.get("p_label"), arrays.get("p_max"))
+    sure: dict[str, Any] = {name: arrays.get(name) for name in SURE}
+    brought = Brought(included, correct, labels, predicted, **sure)
     read = outside(path, brought)
     if predicted is not None and (at := contradiction(read, correct)) is not None:
         member, example = at
@@ -87,7 +102,7 @@ def table(path: Path) -> Outside:
     """A row for each member and example: `member`, `example` (0, 1, ... within its split), `included`, and
     `correct`, or else `label` and `predicted`.
 
-    Where given, too: `split` (`train` or `test`), `p_label`, `p_max`.
+    Where given, too: `split` (`train` or `test`), `p_label`, `p_max`, `margin` (the label's log odds).
     """
     given = rows(path, COLUMNS)
     if missing := {"member", "example", "included"} - {*given.columns}:
@@ -124,8 +139,8 @@ def table(path: Path) -> Outside:
         same_names(path, labels, predicted)
     correct = checked_flags(path, "correct", wide["correct"]) if "correct" in wide else None
     sources = [f"member {member}" for member in wide["member"][:, 0]]
-    p_label, p_max = wide.get("p_label"), wide.get("p_max")
-    read = outside(path, Brought(included, correct, labels, predicted, p_label, p_max, sources))
+    sure: dict[str, Any] = {name: wide.get(name) for name in SURE}
+    read = outside(path, Brought(included, correct, labels, predicted, sources=sources, **sure))
     if correct is not None and predicted is not None and contradiction(read, correct) is not None:
         row = int(wide["row"][read.members.correct(read.labels) != correct].min())
         raise MemregError(f"{path}: correct contradicts predicted and label, first in row {row} of the data")

@@ -68,6 +68,7 @@ def _arrays(members: Members, known: NDArray[np.int64]) -> dict[str, NDArray[Any
         "test_labels": known[n:],
         "predicted": _classes(members.predicted),
         "p_label": members.p_label,
+        "margin": _margin(members),
         "p_max": members.p_max,
     }
 
@@ -98,9 +99,15 @@ def _tables(cell: StoredCell) -> Iterator[pa.Table]:
                 "predicted": _classes(shard.predicted).reshape(-1),
                 "correct": shard.correct(cell.labels).reshape(-1),
                 "p_label": shard.p_label.astype(np.float32).reshape(-1),
+                "margin": _margin(shard).astype(np.float32).reshape(-1),
                 "p_max": shard.p_max.astype(np.float32).reshape(-1),
             }
         )
+
+
+def _margin(members: Members) -> NDArray[np.float16]:
+    """NaN for members that have probabilities alone."""
+    return np.where(members.exact[:, None], members.margin, np.nan).astype(np.float16)
 
 
 def _classes(predicted: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.int32]:

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from memreg import margins
 from memreg.data.dataset import array_digest
 from memreg.data.labels import numbered, plain
 from memreg.errors import MemregError
-from memreg.members import COLUMNS, Members, no_class, wrong_class
+from memreg.members import Members, no_class, wrong_class
 
 Flags = NDArray[np.bool_]
 Labels = NDArray[np.int64]
@@ -22,6 +23,8 @@ DIVERGED, WRONG = -1, -2
 """In files, what stands for no class at all, and for a wrong class that is not known."""
 MOST_CLASSES = 65_534
 UNKNOWN_SEED = -1
+CONTENT = ("included", "predicted", "p_label", "margin", "exact", "p_max")
+"""Columns that say what an imported cell is, those that it has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +48,8 @@ class Outside:
     @cached_property
     def content(self) -> str:
         """SHA-256 of what the members saw and predicted."""
-        parts = (self.members.columns[name] for name in COLUMNS[2:])
+        columns = self.members.columns
+        parts = (columns[name] for name in CONTENT if name in columns)
         return hashlib.sha256(" ".join(map(array_digest, parts)).encode()).hexdigest()
 
     @cached_property
@@ -81,6 +85,8 @@ class Brought:
     predicted: NDArray[Any] | None = None
     p_label: NDArray[Any] | None = None
     p_max: NDArray[Any] | None = None
+    margin: NDArray[Any] | None = None
+    """The label's log odds, by which `p_label` is known too; NaN throughout for a member that has none."""
     sources: Sequence[str] = ()
     """What the source calls each member."""
 
@@ -124,8 +130,8 @@ def outside(path: Path, brought: Brought) -> Outside:
             "seed": np.full(k, UNKNOWN_SEED, np.int64),
             "included": included,
             "predicted": stored.astype(np.uint8 if reserved == 255 else np.uint16),
-            "p_label": _probabilities(path, "p_label", brought.p_label, shape),
             "p_max": _probabilities(path, "p_max", brought.p_max, shape),
+            **_sure(path, brought, shape, diverged.all(1)),
         }
     )
     return Outside(
@@ -181,6 +187,23 @@ def _probabilities(
     if array.shape != shape or array.dtype.kind != "f" or (array < 0).any() or (array > 1.001).any():
         raise MemregError(f"{path}: {name} must be probabilities, shape {shape}")
     return array.astype(np.float16)
+
+
+def _sure(path: Path, brought: Brought, shape: tuple[int, ...], diverged: Flags) -> dict[str, NDArray[Any]]:
+    """`margin` where every member has one, `p_label` where none has, else all of `SURE`."""
+    p_label = _probabilities(path, "p_label", brought.p_label, shape)
+    if brought.margin is None:
+        return {"p_label": p_label}
+    margin = np.asarray(brought.margin)
+    if margin.shape != shape or margin.dtype.kind != "f":
+        raise MemregError(f"{path}: margin must be the label's log odds, shape {shape}")
+    exact = diverged | ~np.isnan(margin).all(1)
+    if exact.all():
+        return {"margin": margins.stored(margin)}
+    if not (exact & ~diverged).any():
+        return {"p_label": p_label}
+    either = np.where(exact[:, None], margin, margins.clipped(p_label))
+    return {"margin": margins.stored(either), "p_label": p_label, "exact": exact}
 
 
 def checked_labels(path: Path, values: NDArray[Any], n: int) -> Labels:

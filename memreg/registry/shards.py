@@ -10,12 +10,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from memreg import margins
 from memreg.errors import MemregError
 from memreg.files import write_atomically
-from memreg.members import COLUMNS, Members
+from memreg.members import COLUMNS, SURE, Members
 from memreg.registry.artifacts import Artifacts
 
-SCHEMA = "1"
+SCHEMA = "2"
+"""With `margin`, and `p_other`: the probability of the predicted class where that is not the label's own,
+else 0. Schema 1, written where there are no margins, has `p_label` and `p_max`."""
+KEPT = ("member", "seed", "included", "predicted", "p_max")
 
 
 def write_shard(path: Path, members: Members, cell: str, dataset_fingerprint: str) -> None:
@@ -24,11 +28,14 @@ def write_shard(path: Path, members: Members, cell: str, dataset_fingerprint: st
     cell: the cell hash. Each column's CRC-32 goes into the schema metadata, since neither Arrow nor zstd
     frames as Arrow writes them would notice a flipped bit.
     """
-    arrays = {name: members.columns[name] for name in COLUMNS}
+    arrays = {name: members.columns[name] for name in (*KEPT, *SURE) if name in members.columns}
     arrays |= {"member": members.member.astype(np.int32), "seed": members.seed.astype(np.int64)}
+    if "margin" in arrays:
+        p_max, own = arrays.pop("p_max"), margins.probability(arrays["margin"])
+        arrays["p_other"] = np.where(p_max == own, np.float16(0), p_max)
     n_train, n = members.n_train, members.predicted.shape[1]
     metadata = {
-        "memreg.schema": SCHEMA,
+        "memreg.schema": SCHEMA if "margin" in arrays else "1",
         "memreg.cell": cell,
         "memreg.dataset_fingerprint": dataset_fingerprint,
         "n_train": str(n_train),
@@ -55,7 +62,7 @@ def read_shard(
     dataset_fingerprint: str | None = None,
     columns: Sequence[str] = COLUMNS,
 ) -> Members:
-    """A shard's members, with these columns.
+    """A shard's members, with these columns: of SURE all that it has, if one is asked for.
 
     Refuses (MemregError) a file that is damaged, or that belongs to another cell or data set than named.
     """
@@ -63,19 +70,28 @@ def read_shard(
         with pa.memory_map(str(path)) as source:
             schema = pa.ipc.open_file(source).schema
             metadata = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
-            if metadata.get("memreg.schema") != SCHEMA:
+            if metadata.get("memreg.schema") not in ("1", SCHEMA):
                 raise MemregError(
-                    f"{path}: not a prediction shard of schema {SCHEMA} but "
+                    f"{path}: not a prediction shard of schema 1 or {SCHEMA} but "
                     f"{metadata.get('memreg.schema', 'none')}"
                 )
+            sure = [name for name in SURE if name in schema.names]
+            wanted = [name for name in columns if name not in SURE]
+            asked = sure if len(wanted) < len(columns) else []
+            names = dict.fromkeys([*wanted, *asked])
+            if derived := "p_max" in names and "margin" in sure:
+                del names["p_max"]
+                names |= {"p_other": None, "margin": None}
             _belongs(path, "cell", metadata["memreg.cell"], cell)
             _belongs(path, "data set", metadata["memreg.dataset_fingerprint"], dataset_fingerprint)
-            options = pa.ipc.IpcReadOptions(
-                included_fields=[schema.get_field_index(name) for name in columns]
-            )
+            options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in names])
             table = pa.ipc.open_file(source, options=options).read_all()
-            arrays = {name: _to_numpy(table.column(name).combine_chunks()) for name in columns}
+            arrays = {name: _to_numpy(table.column(name).combine_chunks()) for name in names}
         _check(arrays, metadata)
+        if derived:
+            other = arrays.pop("p_other")
+            arrays["p_max"] = np.where(other == 0, margins.probability(arrays["margin"]), other)
+        arrays = {name: arrays[name] for name in (*wanted, *asked)}
     except (OSError, pa.ArrowException, KeyError, ValueError, UnicodeDecodeError) as error:
         raise MemregError(
             f"{path}: damaged prediction shard ({_first_line(error)}): run the study again to train "
@@ -110,7 +126,7 @@ def shard_names(artifacts: Artifacts, cell: str) -> list[str]:
 def _check(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> None:
     crc32 = json.loads(metadata["memreg.crc32"])
     n_train, n_test = int(metadata["n_train"]), int(metadata["n_test"])
-    widths = {"member": (), "seed": (), "included": (n_train,)}
+    widths = {"member": (), "seed": (), "exact": (), "included": (n_train,)}
     for name, array in arrays.items():
         if array.shape[1:] != widths.get(name, (n_train + n_test,)):
             raise ValueError(f"column '{name}' has the wrong width")

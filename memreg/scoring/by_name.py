@@ -15,7 +15,7 @@ from memreg.errors import MemregError
 from memreg.estimators.coinfluence import detectable, find_peers, peers_in_groups
 from memreg.estimators.counts import Floats, Mask, half, tally
 from memreg.estimators.extrapolation import extrapolate
-from memreg.estimators.gaussian import confidence, normal_scores
+from memreg.estimators.gaussian import LIMIT, confidence, normal_scores
 from memreg.estimators.peers import peer_conditioned
 from memreg.estimators.scores import by_example, score_table
 from memreg.estimators.shrunk import MINIMUM, posterior_scores
@@ -90,21 +90,21 @@ def extrapolated_scores(cell: StoredCell) -> pd.DataFrame:
 
 
 def gaussian_scores(cell: StoredCell) -> pd.DataFrame:
-    """Feldman & Zhang's scores with less noise, from the probabilities of the label."""
+    """Feldman & Zhang's scores with less noise, from the margins of the label."""
     counted, confident = [], []
-    for included, correct, p_label in _with_p_label("gaussian", cell):
+    for included, correct, margin in _with_margin("gaussian", cell):
         counted.append(tally(included, correct, np.zeros(len(included), int)))
-        confident.append(confidence(included, correct[:, : cell.n_train], p_label))
+        confident.append(confidence(included, correct[:, : cell.n_train], margin))
     return _scored(cell, normal_scores(reduce(add, counted).total, reduce(add, confident)))
 
 
 def shrunk_scores(cell: StoredCell) -> pd.DataFrame:
     """Feldman & Zhang's scores with less error on average, from few members: to rank examples by."""
     counted, excluded, including = [], [], []
-    for included, correct, p_label in _with_p_label("shrunk", cell):
+    for included, correct, margin in _with_margin("shrunk", cell):
         counted.append(tally(included, correct, np.zeros(len(included), int)))
-        excluded.append(confidence(included, correct[:, : cell.n_train], p_label))
-        including.append(confidence(~included, correct[:, : cell.n_train], p_label))
+        excluded.append(confidence(included, correct[:, : cell.n_train], margin))
+        including.append(confidence(~included, correct[:, : cell.n_train], margin))
     sums = reduce(add, counted)
     if (members := int(sums.members.sum())) < MINIMUM:
         raise MemregError(f"{cell} has {members} members: shrunk takes {MINIMUM} or more, train more")
@@ -155,15 +155,18 @@ def of_the_user(name: str, cell: StoredCell) -> pd.DataFrame:
     return by_example(table, cell.labels)
 
 
-def _with_p_label(estimator: str, cell: StoredCell) -> Iterator[tuple[Mask, Mask, Floats]]:
+def _with_margin(estimator: str, cell: StoredCell) -> Iterator[tuple[Mask, Mask, Floats]]:
     """Shard by shard, without members that diverged: included [k, n_train], correct [k, N] and the label's
-    probability [k, n_train]."""
-    for shard in cell.shards(*COUNTED, "p_label"):
+    margin [k, n_train], held within LIMIT: both estimators take margins for normal, and in the tails they are
+    not."""
+    for shard in cell.shards(*COUNTED, "margin"):
         members = shard.kept()
-        p_label = members.p_label[:, : members.n_train].astype(float)
-        if np.isnan(p_label).any():
-            raise MemregError(f"{cell} was imported without p_label: {estimator} takes probabilities")
-        yield members.included, members.correct(cell.labels), p_label
+        margin = members.margin[:, : members.n_train].astype(float)
+        if np.isnan(margin).any():
+            raise MemregError(
+                f"{cell} was imported without margins or p_label: {estimator} takes the label's log odds"
+            )
+        yield members.included, members.correct(cell.labels), np.clip(margin, -LIMIT, LIMIT)
 
 
 def _scored(cell: StoredCell, table: pd.DataFrame) -> pd.DataFrame:

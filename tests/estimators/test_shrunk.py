@@ -15,10 +15,11 @@ from entrypoints.train import train
 from memreg.errors import MemregError
 from memreg.estimators.beta_binomial import beta_posterior
 from memreg.estimators.counts import tally
-from memreg.estimators.gaussian import confidence
+from memreg.estimators.gaussian import LIMIT, confidence
 from memreg.estimators.scores import scores
 from memreg.estimators.shrunk import normal_posterior, posterior_scores
 from memreg.estimators.spline import fitted, spline
+from memreg.margins import stored
 from memreg.registry import Registry
 
 T, TAU, SD = -0.4, 0.3, 1.5
@@ -30,7 +31,7 @@ def right(mean):
 
 
 def drawn(k, n=1500, seed=0):
-    """(included, correct, p_label) [k, n], and the true score [n]: examples differ in how hard they are, and
+    """(included, correct, margin) [k, n], and the true score [n]: examples differ in how hard they are, and
     by themselves."""
     rng = np.random.default_rng(seed)
     hard = rng.normal(1.5, 1.5, n)
@@ -38,7 +39,7 @@ def drawn(k, n=1500, seed=0):
     included = np.argsort(rng.random((k, n)), axis=0) < round(0.7 * k)
     odds = rng.normal(np.where(included, inside, outside), SD)
     correct = rng.random((k, n)) < norm.cdf((odds - T) / TAU)
-    return included, correct, expit(odds).astype(np.float16), right(inside) - right(outside)
+    return included, correct, np.clip(stored(odds), -LIMIT, LIMIT), right(inside) - right(outside)
 
 
 def counted(included, correct):

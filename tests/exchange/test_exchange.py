@@ -71,7 +71,7 @@ def test_masks_and_correctness_become_a_cell_with_the_same_scores(here, source):
         assert registry.cell(mine).cell.design.networks == 20
         assert peer_scores(registry.cell(mine))["score"].notna().any()
         for by_probability in (gaussian_scores, shrunk_scores):
-            with pytest.raises(MemregError, match="without p_label"):
+            with pytest.raises(MemregError, match="without margins or p_label"):
                 by_probability(registry.cell(mine))
     together = correlation.run(
         correlation.Request(study=",".join(f"theirs{i}" for i in range(4))), registry
@@ -99,7 +99,7 @@ def test_a_cell_that_goes_out_comes_in_with_the_same_predictions(here, done, sou
     registry = Registry()
     (mine,) = registry.cells()["cell"]
     there, back = source.predictions(cell), registry.predictions(mine)
-    for name in ("member", "included", "predicted", "p_label", "p_max"):
+    for name in ("member", "included", "predicted", "margin", "p_label", "p_max"):
         a, b = getattr(there, name), getattr(back, name)
         assert a.dtype == b.dtype
         assert a.tobytes() == b.tobytes(), name
@@ -194,6 +194,8 @@ def test_liras_directories_become_a_cell_without_test_accuracy(here, tmp_path):
     assert (stored.included == keep).all()
     assert (stored.predicted[:7] == p[:7].argmax(-1)).all()
     assert np.allclose(stored.p_label[:7], p[:7, np.arange(30), label], atol=1e-3)
+    own = p[:7, np.arange(30), label]
+    assert np.allclose(stored.margin[:7], np.log(own) - np.log1p(-own), rtol=1 / 256, atol=1e-2)
     right = stored.predicted[:7] == label
     score = [right[keep[:7, j], j].mean() - right[~keep[:7, j], j].mean() for j in range(30)]
     assert np.allclose(registry.scores(cells["cell"][0])["score"], score)

@@ -11,12 +11,15 @@ import mlflow
 import numpy as np
 import pytest
 from parts import ROOT
-from studies import uri
+from studies import program, uri
 
-from memreg.engines import Engine
+from memreg.cli import memreg
+from memreg.engines import Engine, Resources, engine
+from memreg.estimators.gaussian import LIMIT
 from memreg.grid import load_grid
 from memreg.questions import corr_grid
 from memreg.registry import Registry
+from memreg.scoring.by_name import gaussian_scores
 from memreg.show.terminal import Reporter
 from memreg.studies.study import Where
 
@@ -68,8 +71,6 @@ def test_its_grid_trains_nothing(store, tmp_path):
 
 def test_its_grid_trains_on_where_more_members_are_asked_for(store, tmp_path):
     """Members of either version are the same, to the bit: those that are there are trained once more."""
-    from memreg.engines import Resources, engine
-
     cell = store.cells("smoke").query("dataset == 'digits+subset=300'")["cell"].iloc[0]
     there = store.predictions(cell)
     run_id = store.cell(cell).run_id
@@ -82,3 +83,34 @@ def test_its_grid_trains_on_where_more_members_are_asked_for(store, tmp_path):
     anew = Registry(uri(tmp_path)).predictions(cell)
     for name in ("member", "seed", "included", "predicted"):
         assert np.array_equal(getattr(anew, name), getattr(there, name)), name
+
+
+def test_its_cells_grow_and_go_out_with_members_of_both_schemas(store, tmp_path, monkeypatch, capsys):
+    """The old members stay as they were, to the bit; margins of theirs are within what probabilities tell."""
+    cell = store.cells("smoke").query("dataset == 'digits+subset=300'")["cell"].iloc[0]
+    there, scores = store.predictions(cell), store.scores(cell)
+    assert not there.exact.any()
+    where = Where(engine("local", Resources(workers=2)), tracking_uri=uri(tmp_path))
+    with Reporter() as progress:
+        corr_grid.run_grid(load_grid("smoke", 24), "smoke", where, progress)
+    grown = Registry(uri(tmp_path)).cell(cell)
+    both = grown.members()
+    assert both.exact.tolist() == [False] * 4 + [True] * 20
+    for name in ("member", "seed", "included", "predicted", "p_label", "p_max"):
+        assert getattr(both, name)[:4].tobytes() == getattr(there, name).tobytes(), name
+    assert abs(both.margin[:4]).max() <= LIMIT
+    assert np.allclose(both.p_label[4:], 1 / (1 + np.exp(-both.margin[4:].astype(float))), atol=1e-3)
+    first = {int(m.member[0]): m for m in grown.shards()}
+    assert first[0].columns.keys() == there.columns.keys()
+    assert not grown.scores()["score"].equals(scores["score"])
+    assert gaussian_scores(grown)["score"].notna().all()
+    program(monkeypatch, capsys, memreg, "export", cell[:12], "both.npz")
+    program(monkeypatch, capsys, memreg, "export", "smoke", "both.zip")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    program(monkeypatch, capsys, memreg, "import", "both.npz", "--dataset", "digits", "--model", "vgg3-w4")
+    program(monkeypatch, capsys, memreg, "import", "both.zip")
+    other = Registry(f"sqlite:///{tmp_path}/other.db")
+    (brought,) = other.cells("imported")["cell"]
+    for copy in (other.predictions(brought), other.predictions(cell)):
+        for name in ("included", "predicted", "p_label", "p_max", "margin", "exact"):
+            assert getattr(copy, name).tobytes() == getattr(both, name).tobytes(), name

@@ -3,34 +3,39 @@ import pyarrow.feather
 import pytest
 
 from memreg.errors import MemregError
-from memreg.members import COLUMNS, Members, Prediction
+from memreg.margins import stored
+from memreg.members import Members, Prediction
 from memreg.registry.shards import read_shard, write_shard
 
 CELL, DATA = "c" * 64, "d" * 64
 
 
-def prediction(member, n_train=21, n_test=10, dtype=np.uint8):
+def prediction(member, n_train=21, n_test=10, dtype=np.uint8, old=False):
+    """Of schema 1 if old."""
     rng = np.random.default_rng(member)
     n = n_train + n_test
+    sure = {"p_label": rng.random(n).astype(np.float16)} if old else {"margin": stored(rng.normal(0, 9, n))}
     return Prediction(
         member,
         int(rng.integers(2**62)),
         rng.random(n_train) < 0.7,
         rng.integers(0, np.iinfo(dtype).max, n).astype(dtype),
         rng.random(n).astype(np.float16),
-        rng.random(n).astype(np.float16),
         1.0,
+        **sure,
     )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_what_is_written_is_read(tmp_path, dtype):
-    members = [prediction(m, dtype=dtype) for m in (7, 2, 5)]
+@pytest.mark.parametrize("old", [(), (7,), (7, 2, 5)])
+def test_what_is_written_is_read(tmp_path, dtype, old):
+    members = [prediction(m, dtype=dtype, old=m in old) for m in (7, 2, 5)]
     write_shard(tmp_path / "000002.arrow", Members.of(members), CELL, DATA)
     read = read_shard(tmp_path / "000002.arrow", CELL, DATA)
     assert read.member.tolist() == [2, 5, 7]
     for row, p in enumerate(sorted(members, key=lambda p: p.member)):
-        for name in COLUMNS[2:]:
+        assert read.exact[row] == (p.margin is not None)
+        for name in ("included", "predicted", "p_max", "margin" if read.exact[row] else "p_label"):
             assert (getattr(read, name)[row] == getattr(p, name)).all()
             assert getattr(read, name).dtype == getattr(p, name).dtype
         assert read.seed[row] == p.seed
@@ -39,7 +44,7 @@ def test_what_is_written_is_read(tmp_path, dtype):
 def test_a_shard_is_the_contract_for_readers_without_memreg(tmp_path):
     write_shard(tmp_path / "s.arrow", Members.of([prediction(0), prediction(1)]), CELL, DATA)
     table = pyarrow.feather.read_table(tmp_path / "s.arrow")
-    assert table.column_names == list(COLUMNS)
+    assert table.column_names == ["member", "seed", "included", "predicted", "margin", "p_other"]
     types = {field.name: str(field.type) for field in table.schema}
     assert types["member"] == "int32"
     assert types["seed"] == "int64"
@@ -48,7 +53,8 @@ def test_a_shard_is_the_contract_for_readers_without_memreg(tmp_path):
     assert types["included"].endswith("[21]")
     assert "uint8" in types["predicted"]
     assert types["predicted"].endswith("[31]")
-    assert "halffloat" in types["p_label"] + types["p_max"]
+    assert "halffloat" in types["margin"]
+    assert "halffloat" in types["p_other"]
     metadata = {k.decode(): v.decode() for k, v in table.schema.metadata.items()}
     assert metadata["memreg.cell"] == CELL
     assert metadata["memreg.dataset_fingerprint"] == DATA
@@ -81,7 +87,7 @@ def test_every_truncation_and_every_flipped_bit_is_refused(tmp_path):
             read = read_shard(path, CELL, DATA)
         except MemregError:
             continue
-        assert all((read.columns[name] == truth.columns[name]).all() for name in COLUMNS)
+        assert all((array == truth.columns[name]).all() for name, array in read.columns.items())
 
 
 def test_anothers_shard_is_refused(tmp_path):
