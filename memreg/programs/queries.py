@@ -62,11 +62,11 @@ def scores(cell: str, top: int, estimator: str | None, csv: bool, tracking_uri: 
     Where the data set has them, with the class's name (source_label) and the image's file.
     """
     from memreg.registry import Registry
+    from memreg.show import terminal
 
     found = Registry(tracking_uri).cell(cell)
     table = found.scores(estimator)
     if csv:
         click.echo(found.described(table).to_csv(index=False), nl=False)
     else:
-        highest = found.described(table.nlargest(top, "score"))
-        click.echo(highest.to_string(index=False, float_format="%.3f"))
+        terminal.show_scores(found.described(table.nlargest(top, "score")))

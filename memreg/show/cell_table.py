@@ -1,6 +1,6 @@
 """The table of cells, for a terminal of any width: whole columns are left out, and nothing in them is cut."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -55,11 +55,13 @@ def cell_columns(table: pd.DataFrame) -> dict[str, list[str]]:
     }
 
 
-def fitting(columns: Mapping[str, Sequence[str]], width: int) -> list[str]:
-    """Names of the columns that are shown at this width, in their order."""
+def fitting(
+    columns: Mapping[str, Sequence[str]], width: int, left_out: Iterable[str] = LEFT_OUT
+) -> list[str]:
+    """Names of the columns that are shown at this width, in their order; left_out: the first to go first."""
     widths = {name: max(len(name), *map(len, values), 0) for name, values in columns.items()}
     kept = list(columns)
-    for name in LEFT_OUT:
+    for name in left_out:
         if sum(widths[k] + GAP for k in kept) <= width:
             break
         if name in kept:

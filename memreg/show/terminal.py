@@ -23,9 +23,10 @@ from rich.text import Text
 
 from memreg.cell import Cell
 from memreg.estimators.mixture import FEWEST
-from memreg.show.cell_table import FRACTION, cell_columns, fitting, percent
+from memreg.show.cell_table import FRACTION, LEFT_OUT, cell_columns, fitting, percent
+from memreg.show.score_table import left_out, score_columns
 
-TEXTS = ("data set", "model", "design", "study")
+TEXTS = ("data set", "model", "design", "study", "source_label", "file")
 
 
 def console(stderr: bool = False) -> Console:
@@ -175,9 +176,25 @@ def show_targets(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def show_cells(table: pd.DataFrame) -> None:
     """The cells as a table, in order of test accuracy, and which columns the terminal is too narrow for."""
-    out = console()
     columns = cell_columns(table)
-    names = fitting(columns, out.width) if out.is_terminal else list(columns)
+    withheld = (
+        f"memorized is -: it takes {FEWEST} members that include an example and {FEWEST} that exclude it"
+        if "-" in columns["memorized"]
+        else ""
+    )
+    _show_fitting(columns, LEFT_OUT, withheld)
+
+
+def show_scores(table: pd.DataFrame) -> None:
+    """Scores of examples as a table, in their order, and which columns the terminal is too narrow for."""
+    columns = score_columns(table)
+    _show_fitting(columns, left_out(columns))
+
+
+def _show_fitting(columns: dict[str, list[str]], left_out: Sequence[str], note: str = "") -> None:
+    """As many columns as the terminal is wide enough for, then the note, then which are not there."""
+    out = console()
+    names = fitting(columns, out.width, left_out) if out.is_terminal else list(columns)
     shown = Table(box=None, header_style="bold", padding=(0, 1))
     for name in names:
         left = name in TEXTS
@@ -185,16 +202,10 @@ def show_cells(table: pd.DataFrame) -> None:
     for values in zip(*(columns[name] for name in names), strict=True):
         shown.add_row(*map(escape, values))
     out.print(shown)
-    if "-" in columns["memorized"]:
-        out.print(
-            f"memorized is -: it takes {FEWEST} members that include an example and {FEWEST} that exclude it",
-            markup=False,
-            highlight=False,
-        )
-    if hidden := [name for name in columns if name not in names]:
-        out.print(
-            f"A wider terminal also shows these columns: {', '.join(hidden)}", markup=False, highlight=False
-        )
+    hidden = [name for name in columns if name not in names]
+    wider = f"A wider terminal also shows these columns: {', '.join(hidden)}" if hidden else ""
+    for line in filter(None, (note, wider)):
+        out.print(line, markup=False, highlight=False)
 
 
 def show_arms(table: pd.DataFrame) -> None:
