@@ -1,4 +1,7 @@
-"""What trained members leave behind: their predictions on every example, one by one or together."""
+"""What trained members leave behind: their predictions on every example, one by one or together.
+
+A member that diverged has no class for any example; `Members.kept` leaves it out, and so do all statistics.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,6 @@
-"""Pure functions of arrays. Each file has one idea:
+"""Pure functions of arrays. `memreg.scoring.by_name` lists what `memreg memorization --estimator` takes.
+
+Each file has one idea:
 
 `counts`        sums of members that include an example and get it right: all below is made of them
 `scores`        the score of each example (Equation 1), and its interval

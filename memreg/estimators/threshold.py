@@ -1,4 +1,8 @@
-"""The one rule by which a score is at or above a threshold, and the thresholds that are reported."""
+"""The one rule by which a score is at or above a threshold, and the thresholds that are reported.
+
+The share of *true* scores above one is estimated by `mixture`, and a set with few false examples chosen by
+`memorized_set`: neither compares single scores with a threshold.
+"""
 
 from typing import Any
 

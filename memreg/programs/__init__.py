@@ -1,1 +1,3 @@
-"""The commands: what may be asked is read here; what answers is imported once it is known to be possible."""
+"""The commands. Each reads a `requests.NAME.Request`, whose fields are its options; only then it imports what
+answers it: `questions.NAME.run` gives an Answer, which `shown` prints and `studies.answer` stores.
+"""

@@ -1,4 +1,4 @@
-"""What a cell's run says: before its first member, and after its last."""
+"""What is written to a cell's run: by `describe` before its first member, by `finish` once it is complete."""
 
 import json
 from collections.abc import Iterator

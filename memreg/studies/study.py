@@ -1,4 +1,8 @@
-"""A study: cells under one run, trained as far as they are not stored, and what was answered from them."""
+"""A study: cells under one run, trained as far as they are not stored, and what was answered from them.
+
+A study that was killed goes on by being asked for again: `CellWriter.members` are those that are stored, and
+`CellTraining.missing` those that are left.
+"""
 
 import math
 import time
