@@ -20,10 +20,11 @@ BITS = 2
 
 def stored(margin: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
     """Margins as shards have them: float16, held within MOST and rounded by BITS; NaN stays."""
-    half = np.clip(margin, -MOST, MOST).astype(np.float16)
-    bits = half.view(np.uint16)
-    rounded = (bits + np.uint16(1 << (BITS - 1))) & np.uint16(0xFFFF << BITS & 0xFFFF)
-    kept: NDArray[np.float16] = np.where(np.isnan(half), half, rounded.view(np.float16))
+    held = np.clip(margin, -MOST, MOST).astype(np.float32)
+    bits = held.view(np.uint32)
+    dropped = 13 + BITS  # of float32's digits: at once, since to round twice errs by more
+    rounded = (bits + np.uint32(1 << (dropped - 1))) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    kept: NDArray[np.float16] = np.where(np.isnan(held), held, rounded.view(np.float32)).astype(np.float16)
     return kept
 
 

@@ -201,7 +201,7 @@ def test_trying_one_of_timms_models_does_not_touch_its_weights():
         (
             "vgg7",
             (3, 32, 32),
-            "no model is named 'vgg7': did you mean vgg6 .* models are vgg3-w4, .*, timm:NAME",
+            "no model is named 'vgg7': did you mean vgg6. models are vgg3-w4, .*, timm:NAME",
         ),
         ("!", (3, 32, 32), "no model is named '!': models are vgg3-w4, .*, timm:NAME"),
         ("vgg6", (3, 31, 32), "vgg6 halves .* 5 times: it takes 32x32 and larger, not 31x32"),
