@@ -31,7 +31,8 @@ def stored(margin: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
 def probability(margin: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
     """The probability of the label, 1 / (1 + exp(-margin)), as `p_label` has it."""
     exact = np.asarray(margin, np.float32)
-    return np.exp(-np.logaddexp(np.float32(0), -exact)).astype(np.float16)
+    with np.errstate(invalid="ignore"):  # of members that diverged
+        return np.exp(-np.logaddexp(np.float32(0), -exact)).astype(np.float16)
 
 
 def clipped(p_label: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -131,7 +131,11 @@ class Members:
     @property
     def exact(self) -> NDArray[np.bool_]:
         """Members whose margins are from logits, shape [k]."""
-        return self.columns.get("exact", np.full(len(self), "margin" in self.columns))
+        if "exact" in self.columns:
+            return self.columns["exact"]
+        if not {"margin", "p_label"} & self.columns.keys():
+            raise KeyError("margin")
+        return np.full(len(self), "margin" in self.columns)
 
     @property
     def p_label(self) -> NDArray[np.float16]:

@@ -3,38 +3,46 @@
 import ast
 import contextlib
 import importlib.util
+import sys
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 
-NOT_THEIRS = ("site-packages", "dist-packages")
+LIBRARIES = {"site-packages", "dist-packages"}
 """Folders of libraries."""
+NOT_THEIRS = {*sys.stdlib_module_names, "memreg"}
+"""Modules that are no user's, wherever they lie."""
 
 
 def sources(module: str, path: Path) -> list[Path]:
     """The file of a module and, sorted, those below the same directory that it imports, wherever in the file
     and through others.
 
-    Modules are found on the path, without running any; those of libraries and of memreg are none of it.
+    Modules are found on the path, and none is run. Those of libraries, of Python and of memreg are none of
+    it, and of a module that a library has itself, its file is all. What cannot be parsed imports nothing.
     """
-    path = path.resolve()
     depth = module.count(".") + (path.name == "__init__.py")
-    root, found, waiting = path.parents[depth], {path}, [(module, path)]
+    root, path = path.absolute().parents[depth].resolve(), path.resolve()
+    if LIBRARIES & {*path.parts}:
+        return [path]
+    found, waiting = {path}, [(module, path)]
     while waiting:
-        for name in _imported(*waiting.pop()):
-            file = _file(name)
-            if file is None or file in found or name.partition(".")[0] == "memreg":
-                continue
-            if not file.is_relative_to(root) or {*NOT_THEIRS} & {*file.relative_to(root).parts}:
-                continue
-            found.add(file)
-            waiting.append((name, file))
+        for name, file in _imported(*waiting.pop()):
+            if file not in found and file.is_relative_to(root) and not LIBRARIES & {*file.parts}:
+                found.add(file)
+                waiting.append((name, file))
     return [path, *sorted(found - {path})]
 
 
-def _imported(module: str, path: Path) -> Iterator[str]:
-    """Full names of the modules that a file imports; of `from a import b` both a and a.b, if it is one."""
+def _imported(module: str, path: Path) -> Iterator[tuple[str, Path]]:
+    """Names and files of the modules that a file imports, with the packages that they are in; of
+    `from a import b` both a and a.b, if it is one."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -45,16 +53,20 @@ def _imported(module: str, path: Path) -> Iterator[str]:
         else:
             continue
         for name in names:
-            parts = name.split(".")
-            yield from (".".join(parts[: i + 1]) for i in range(len(parts)))  # packages run too
+            yield from _files(name)
 
 
-def _file(name: str) -> Path | None:
-    """The source file of a module, without importing more than the packages that it is in."""
-    try:
-        found = importlib.util.find_spec(name)
-    except (ImportError, AttributeError, ValueError):
-        return None
-    if found is None or not found.has_location or not (found.origin or "").endswith(".py"):
-        return None
-    return Path(str(found.origin)).resolve()
+def _files(name: str) -> Iterator[tuple[str, Path]]:
+    """A module's source file and those of the packages that it is in, as far as there are any."""
+    parts, search = name.split("."), None
+    if parts[0] in NOT_THEIRS:
+        return
+    for i in range(len(parts)):
+        spec = PathFinder.find_spec(".".join(parts[: i + 1]), search)
+        if spec is None:
+            return
+        if spec.has_location and str(spec.origin).endswith(".py"):
+            yield spec.name, Path(str(spec.origin)).resolve()
+        if spec.submodule_search_locations is None:
+            return
+        search = spec.submodule_search_locations

@@ -62,3 +62,15 @@ def test_a_function_made_of_a_librarys_is_known_by_the_file_that_names_it(here):
     before = digest("model", "alone:net")
     (here / "alone.py").write_text(text.format(2))
     assert digest("model", "alone:net") != before
+
+
+def test_a_librarys_function_is_its_file_and_nothing_is_run(here):
+    assert digest("optimizer", "torch.optim:AdamW") == digest("optimizer", "torch.optim:AdamW")
+    (here / "broken.py").write_text("def (:\n")
+    (here / "raising").mkdir()
+    (here / "raising" / "__init__.py").write_text("raise RuntimeError\n")
+    (here / "raising" / "part.py").write_text("")
+    (here / "alone.py").write_text("def net():\n    import broken, raising.part, sklearn.linear_model\n")
+    before = digest("model", "alone:net")
+    (here / "raising" / "part.py").write_text("# edited\n")
+    assert digest("model", "alone:net") != before

@@ -1,7 +1,6 @@
 """What a data set is to the rest of memreg: arrays, and a fingerprint of them."""
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -77,7 +76,7 @@ class Dataset:
     def only(self, train: NDArray[np.int64], test: NDArray[np.int64] | None = None) -> "Dataset":
         """Take these training and test examples, by index and in this order; by default every test example.
 
-        The data set has neither clean labels nor groups.
+        Only for a data set that has neither clean labels nor groups.
         """
         changed: dict[str, Any] = {
             "train_images": self.train_images[train],
@@ -115,7 +114,7 @@ class Dataset:
 
 
 def _text(name: int | str) -> str:
-    return os.fsencode(str(name)).decode(errors="backslashreplace")
+    return str(name).encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def array_digest(array: NDArray[np.generic]) -> str:

@@ -23,6 +23,8 @@ DIVERGED, WRONG = -1, -2
 """In files, what stands for no class at all, and for a wrong class that is not known."""
 MOST_CLASSES = 65_534
 UNKNOWN_SEED = -1
+ABOVE_0 = 0.01
+"""Margins above it are above 0 however they were rounded."""
 CONTENT = ("included", "predicted", "p_label", "margin", "exact", "p_max")
 """Columns that say what an imported cell is, those that it has."""
 
@@ -86,7 +88,7 @@ class Brought:
     p_label: NDArray[Any] | None = None
     p_max: NDArray[Any] | None = None
     margin: NDArray[Any] | None = None
-    """The label's log odds, by which `p_label` is known too; NaN throughout for a member that has none."""
+    """The label's log odds, by which `p_label` is known too; NaN for a member that has none."""
     sources: Sequence[str] = ()
     """What the source calls each member."""
 
@@ -134,6 +136,12 @@ def outside(path: Path, brought: Brought) -> Outside:
             **_sure(path, brought, shape, diverged.all(1)),
         }
     )
+    sure_and_wrong = members.exact[:, None] & (members.margin > ABOVE_0) & ~members.correct(labels)
+    if sure_and_wrong.any():
+        raise MemregError(
+            f"{path}: margin is above 0 where the prediction is wrong: it must be the label's log odds, "
+            "log(p / (1 - p))"
+        )
     return Outside(
         members,
         labels,
@@ -195,13 +203,13 @@ def _sure(path: Path, brought: Brought, shape: tuple[int, ...], diverged: Flags)
     if brought.margin is None:
         return {"p_label": p_label}
     margin = np.asarray(brought.margin)
-    if margin.shape != shape or margin.dtype.kind != "f":
+    if margin.shape != shape or margin.dtype.kind not in "iuf":
         raise MemregError(f"{path}: margin must be the label's log odds, shape {shape}")
-    exact = diverged | ~np.isnan(margin).all(1)
-    if exact.all():
-        return {"margin": margins.stored(margin)}
+    exact = diverged | ~np.isnan(margin).any(1)
     if not (exact & ~diverged).any():
         return {"p_label": p_label}
+    if exact.all():
+        return {"margin": margins.stored(margin)}
     either = np.where(exact[:, None], margin, margins.clipped(p_label))
     return {"margin": margins.stored(either), "p_label": p_label, "exact": exact}
 
