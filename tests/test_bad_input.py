@@ -51,6 +51,8 @@ CASES = [
     ("train", ["--dataset", "nothing", "--model", "vgg3-w8"], "nothing"),
     ("train", ["--dataset", "digitz", "--model", "vgg3-w8"], "did you mean digits"),
     ("train", ["--dataset", "folder:nothing", "--model", "vgg3-w8"], "folder with train/ and test/ or val/"),
+    ("train", ["--dataset", "folder:~nobody-here/x", "--model", "vgg3-w8"], "there is no user of this name"),
+    ("train", ["--dataset", "npz:~nobody-here/x.npz", "--model", "vgg3-w8"], "there is no user of this name"),
     ("train", ["--dataset", "nothing:data", "--model", "vgg3-w8"], "No module named 'nothing'"),
     ("train", ["--dataset", "digits", "--model", "nothing.at:all"], "No module named 'nothing'"),
     ("train", ["--dataset", "digits+noise=2", "--model", "vgg3-w8"], "noise"),

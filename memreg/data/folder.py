@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreg.data.pixels import EXTENSIONS
-from memreg.data.source import Decoded, Source, pictures
+from memreg.data.source import Decoded, Source, expanded, pictures
 from memreg.data.tree import Tree, counted
 from memreg.errors import MemregError
 
@@ -49,7 +49,7 @@ def folder(path: Path) -> Source:
 
 def parts(path: Path) -> tuple[Path, list[str]]:
     """The folder, and which of test/ and val/ it has. Raises `MemregError` where it lacks them or train/."""
-    root = path.expanduser()
+    root = expanded(path)
     tests = [part for part in ("test", "val") if (root / part).is_dir()]
     if not (root / "train").is_dir() or not tests:
         raise MemregError(f"folder:{path}: {root} must be a folder with train/ and test/ or val/ in it")

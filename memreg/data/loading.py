@@ -16,6 +16,7 @@ from memreg.data.function import from_function
 from memreg.data.mnist import mnist
 from memreg.data.name import OPTIONS, canonical, parse
 from memreg.data.npz import archive, npz
+from memreg.data.source import expanded
 from memreg.data.tiny_imagenet import tiny_imagenet
 from memreg.errors import MemregError
 from memreg.parameters import did_you_mean
@@ -37,7 +38,7 @@ def load(name: str, data_dir: Path | None = None, verify: bool = False) -> Datas
     _check_base(base)
     directory = data_dir or Path(os.environ.get("MEMREG_DATA_DIR") or "data")
     with _readable(name):
-        return derive(_base(base, directory.expanduser(), verify), options)
+        return derive(_base(base, expanded(directory), verify), options)
 
 
 def load_stored(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from memreg.data.arrays import from_mapping
-from memreg.data.source import Decoded, Source, whole
+from memreg.data.source import Decoded, Source, expanded, whole
 from memreg.errors import MemregError
 
 
@@ -39,7 +39,7 @@ def npz(path: Path) -> Source:
 
 def archive(path: Path) -> Path:
     """The file. Raises `MemregError` where there is none."""
-    file = path.expanduser()
+    file = expanded(path)
     if not file.is_file():
         raise MemregError(f"npz:{path}: there is no file {file.absolute()}")
     return file

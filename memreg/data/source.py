@@ -51,6 +51,14 @@ class Source:
     """What was passed over, in a line for the user; "" for nothing."""
 
 
+def expanded(path: Path) -> Path:
+    """The path with ~ and ~user written out. Raises `MemregError` where there is no such user."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise MemregError(f"{path}: there is no user of this name") from error
+
+
 def whole(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
     """A split that is in memory: images [n, height, width, channels], labels [n]."""
     height, width, channels = images.shape[1:]

@@ -136,6 +136,8 @@ def outside(path: Path, brought: Brought) -> Outside:
             **_sure(path, brought, shape, diverged.all(1)),
         }
     )
+    if brought.margin is not None and (members.p_max == 0).any():
+        raise MemregError(f"{path}: p_max is the probability of the predicted class, and cannot be 0")
     sure_and_wrong = members.exact[:, None] & (members.margin > ABOVE_0) & ~members.correct(labels)
     if sure_and_wrong.any():
         raise MemregError(

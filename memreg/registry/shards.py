@@ -66,6 +66,8 @@ def read_shard(
 
     Refuses (MemregError) a file that is damaged, or that belongs to another cell or data set than named.
     """
+    if unknown := set(columns) - {*KEPT, *SURE}:
+        raise MemregError(f"members have no column {min(unknown)}: there are {', '.join((*KEPT, *SURE))}")
     try:
         with pa.memory_map(str(path)) as source:
             schema = pa.ipc.open_file(source).schema

@@ -155,7 +155,7 @@ class StoredCell:
 
     def described(self, scores: pd.DataFrame) -> pd.DataFrame:
         """Rows of `scores()` with, behind their label, what examples.parquet knows of each example."""
-        known = [column for column in KNOWN if column in self.examples]
+        known = [name for name in KNOWN if name in self.examples and name not in scores]
         rows = self.examples.iloc[: self.n_train].set_index("example")[known].loc[scores["example"]]
         place = list(scores.columns).index("label") + 1
         both = (scores.reset_index(drop=True), rows.reset_index(drop=True))

@@ -63,7 +63,7 @@ def test_planted_images_have_none(tmp_path: Path) -> None:
 def test_a_name_that_is_no_utf8_can_be_stored(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "pictures", "test")
     folder = os.fsencode(root / "train" / "bee")
-    os.rename(folder + b"/0.png", folder + b"/m\xfcll.png")  # noqa: PTH104
+    os.rename(folder + b"/0.png", folder + b"/m\xfcll.png")  # noqa: PTH104  a name of bytes
     table = load(f"folder:{root}").examples()
     table.to_parquet(tmp_path / "examples.parquet")
     assert sum("m\\xfcll.png" in file for file in table["file"]) == 1

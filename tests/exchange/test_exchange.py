@@ -255,6 +255,9 @@ BAD_TABLES = {
     "predicted must be classes": lambda t: t.assign(predicted=t["predicted"] * 0.5),
     "includes no example": lambda t: t.assign(included=t["included"] & (t["member"] > 5)),
     "p_label must be probabilities": lambda t: t.assign(p_label=1.5),
+    "margin must be the label's log odds": lambda t: t.assign(margin=t["member"] > 5),
+    "margin is above 0 where the prediction is wrong": lambda t: t.assign(margin=9),
+    "p_max .* cannot be 0": lambda t: t.assign(margin=-9.0, p_max=0.0),
     "there can be 65534 at most": lambda t: t.assign(predicted=100_000),
     "a member that diverged has the class -1 for every": lambda t: t.assign(
         predicted=[-1, *t["predicted"][1:]]

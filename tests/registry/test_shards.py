@@ -102,3 +102,9 @@ def test_an_arrow_file_that_is_no_shard_is_refused(tmp_path):
     pyarrow.feather.write_feather(pyarrow.table({"a": [1]}), tmp_path / "s.arrow")
     with pytest.raises(MemregError, match="not a prediction shard"):
         read_shard(tmp_path / "s.arrow")
+
+
+def test_a_column_that_there_is_not_is_no_damage(tmp_path):
+    write_shard(tmp_path / "s.arrow", Members.of([prediction(0)]), CELL, DATA)
+    with pytest.raises(MemregError, match="members have no column typo: there are member, "):
+        read_shard(tmp_path / "s.arrow", CELL, DATA, ("member", "typo"))
