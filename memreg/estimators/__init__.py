@@ -24,5 +24,8 @@ Each file has one idea:
                 `correlation`, Pearson's r with its intervals, `residuals`, what is left within groups,
                 `regression`, the line and its band, `attenuation`, r without the noise of finite members,
                 `identity`, how much of r is arithmetic, and `trajectories`, how each example's score moves
+`membership`    membership inference: a cell's members attacked by each other. It is made of `reference`, what
+                the other blocks tell of each example, `attacks`, LiRA and others, `roc`, how many members an
+                attack finds, and `vulnerability`, how well each example is told
 `bootstrap`     resampling of members: intervals for what is aggregated over examples
 """

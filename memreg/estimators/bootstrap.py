@@ -69,6 +69,35 @@ def interval(estimate: float, values: Floats, blocks: int) -> tuple[float, float
     return estimate - half, estimate + half
 
 
+def without_each_block(tally: Tally) -> dict[str, Floats]:
+    """`test_accuracy` and `included_accuracy` from all blocks but one each, [b]."""
+    counts = tally.counts
+    right, of = counts.included_correct.sum(1), counts.included.sum(1)
+    members = tally.members.sum() - tally.members
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "test_accuracy": (tally.test_correct.sum() - tally.test_correct) / members,
+            "included_accuracy": (right.sum() - right) / (of.sum() - of),
+        }
+
+
+def jackknife_covariance(values: Floats) -> Floats:
+    """Covariance of the noise that members leave in several estimates (Efron & Stein 1981).
+
+    values: [estimates, b], from all blocks but one each; NaN for fewer than two."""
+    blocks = values.shape[1]
+    if blocks < 2:
+        return np.full((len(values), len(values)), np.nan)
+    covariance: Floats = np.atleast_2d(np.cov(values, ddof=0)) * (blocks - 1)
+    return covariance
+
+
+def jackknife_interval(estimate: float, values: Floats) -> tuple[float, float]:
+    """95 % interval of an estimate; values: of all blocks but one each, [b]."""
+    half = quantile(len(values) - 1) * float(np.sqrt(jackknife_covariance(values[None])[0, 0]))
+    return estimate - half, estimate + half
+
+
 def _choices(blocks: int, k: int, n_replicates: int, seed: int) -> NDArray[np.int64]:
     """0/1 weights [replicates, blocks], k ones in each row."""
     weights = np.zeros((min(comb(blocks, k), n_replicates), blocks), np.int64)

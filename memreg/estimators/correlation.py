@@ -9,6 +9,7 @@ What if these cells had been trained again? That is the member interval. It know
 of cells, and the others do not know how much of the scatter is noise.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,6 +123,18 @@ def pearson(
         *_around(z, cluster),
         k,
     )
+
+
+def rank_correlation(pairs: Sequence[tuple[Floats, Floats]]) -> tuple[float, float, float]:
+    """Spearman's rho of x and y, both [n], averaged over several measurements of the same n, and its 95 %
+    interval (Bonett & Wright 2000) as of one of them. Where x or y is NaN, the pair does not count."""
+    kept = [np.stack(pair)[:, ~np.isnan(np.stack(pair)).any(0)] for pair in pairs]
+    n = min(v.shape[1] for v in kept)
+    if n < FEWEST_RANKED:
+        return NAN, NAN, NAN
+    one = [float(coefficient(rankdata(v, axis=1), np.zeros(v.shape[1], np.int64))) for v in kept]
+    rho = float(np.mean(one))
+    return (rho, *_around_rank(rho, n, NORMAL / np.sqrt(n - 3)))
 
 
 def coefficient(v: Floats, groups: NDArray[np.int64]) -> Floats:

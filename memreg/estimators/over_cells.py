@@ -44,7 +44,7 @@ class Correlation:
     given_included: ByStatistic
     """Partial: with included accuracy held fixed."""
     identities: dict[str, Identity]
-    """By statistic."""
+    """By statistic, of those that are made of memorization scores."""
     trajectories: dict[str, Trajectories]
     """How examples' scores move along test accuracy, by data set."""
 
@@ -64,7 +64,7 @@ class Correlation:
 
 
 def correlations(measured: Measured, statistic: str) -> Correlation:
-    """All correlations of what was measured. statistic: one of CORRELATED."""
+    """All correlations of what was measured. statistic: one of `measured.correlated`."""
     datasets, families = (measured.cells[key].to_numpy() for key in ("dataset", "family"))
     several = len(set(datasets)) > 1
     shared = np.array([(datasets == name).sum() > 1 for name in datasets])
@@ -110,7 +110,7 @@ def _all(
             Noise(measured.noise_of("test_accuracy", key, *others)[mask], blocks),
             clusters,
         )
-        for key in CORRELATED
+        for key in measured.correlated
     }
 
 

@@ -25,3 +25,41 @@ HEADLINES = (fraction_key(HEADLINE), "mean_score")
 """What is said first of a correlation."""
 STATISTICS = ("mean_score", *map(fraction_key, THRESHOLDS), *map(counted_key, THRESHOLDS))
 """What is correlated with test accuracy."""
+
+ATTACKS = {
+    "online": "LiRA, online",
+    "offline": "LiRA, offline",
+    "rmia": "RMIA",
+    "threshold": "loss threshold",
+}
+"""Membership inference (see `attacks`), in words; the last is the baseline."""
+RATES = (0.001, 0.01)
+"""False-positive rates at which the true-positive rate is reported."""
+
+
+def rate_key(rate: float) -> str:
+    """The name of the true-positive rate at a false-positive rate."""
+    return f"tpr_{rate:g}"
+
+
+TOLD = ("auc", "balanced_accuracy", *map(rate_key, RATES))
+"""What is said of an attack."""
+OF_PRIVACY = "privacy/"
+"""What the metric names of attacks begin with."""
+
+
+def privacy_key(attack: str, name: str) -> str:
+    """Metric name of what an attack achieves: `privacy/auc` by LiRA online, `privacy/rmia/auc` by another."""
+    return OF_PRIVACY + (name if attack == "online" else f"{attack}/{name}")
+
+
+PRIVACY = {privacy_key(attack, name): (attack, name) for attack in ATTACKS for name in TOLD}
+"""Statistics of privacy: the attack and what is said of it, by metric name."""
+
+
+def privacy_in_words(statistic: str) -> str:
+    """One of PRIVACY within a sentence."""
+    attack, name = PRIVACY[statistic]
+    rates = {rate_key(rate): f"true-positive rate at a false-positive rate of {rate:.1%}" for rate in RATES}
+    what = rates.get(name, {"auc": "AUC"}.get(name, name.replace("_", " ")))
+    return f"membership inference's {what} ({ATTACKS[attack]})"

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from memreg.errors import MemregError
 from memreg.estimators.counts import Tally
-from memreg.estimators.measured import measure
+from memreg.estimators.measured import Extra, measure
+from memreg.estimators.membership import attacked, curves
 from memreg.estimators.over_cells import (
     CORRELATED,
     FEWEST,
@@ -20,10 +21,11 @@ from memreg.estimators.over_cells import (
     correlations,
     shapes_table,
 )
-from memreg.estimators.statistics import HEADLINES
+from memreg.estimators.statistics import ATTACKS, HEADLINES, PRIVACY
 from memreg.models.family import family
-from memreg.registry import Registry
+from memreg.registry import Registry, StoredCell
 from memreg.requests.correlation import Request
+from memreg.scoring.privacy import margins_of
 from memreg.show import figures
 from memreg.show.conclusions import in_short, in_words
 
@@ -68,8 +70,10 @@ class Correlated:
                 result.cells, statistic, result.pooled[statistic], result.fixed_effects.get(statistic)
             ),
             "thresholds": figures.thresholds(result.pooled, result.fixed_effects),
-            "identity": figures.identity(result.cells, statistic, result.identities[statistic]),
         }
+        if statistic in result.identities:
+            own = result.identities[statistic]
+            drawn["identity"] = figures.identity(result.cells, statistic, own)
         if result.trajectories:
             drawn["trajectories"] = figures.trajectories(result.trajectories)
         return drawn
@@ -80,10 +84,11 @@ def run(request: Request, registry: Registry) -> Correlated:
 
     Raises `MemregError` for an unknown statistic, and where fewer than 3 cells have scores and test accuracy.
     """
-    if request.statistic not in CORRELATED:
+    if request.statistic not in (*CORRELATED, *PRIVACY):
         raise MemregError(
             f"unknown statistic '{request.statistic}': one of gap, mean_score, memorized_fraction/0.05 .. "
-            "memorized_fraction/0.95, counted_fraction/0.05 .. counted_fraction/0.95"
+            "memorized_fraction/0.95, counted_fraction/0.05 .. counted_fraction/0.95, "
+            f"{', '.join(PRIVACY)}"
         )
     studies = [name.strip() for name in request.study.split(",")]
     table = pd.concat([registry.cells(name) for name in studies]).drop_duplicates("cell")
@@ -98,7 +103,7 @@ def run(request: Request, registry: Registry) -> Correlated:
 def of_cells(registry: Registry, run_ids: Iterable[str], statistic: str = HEADLINES[0]) -> Correlated:
     """The correlation over the cells of these runs, one cell in memory at a time."""
 
-    def tallies() -> Iterator[tuple[dict[str, str], Tally]]:
+    def tallies() -> Iterator[tuple[dict[str, str], Tally, dict[str, Extra]]]:
         for stored in registry.cells_by_run(run_ids):
             cell = stored.cell
             identity = {
@@ -108,9 +113,31 @@ def of_cells(registry: Registry, run_ids: Iterable[str], statistic: str = HEADLI
                 "model": cell.recipe.model,
                 "family": family(cell.recipe.model),
             }
-            yield identity, stored.tally(blocks=True)
+            if statistic in PRIVACY:
+                sums, extra = _of_privacy(stored, statistic)
+                yield identity, sums, {statistic: extra}
+            else:
+                yield identity, stored.tally(blocks=True), {}
 
     return Correlated(correlations(measure(tallies()), statistic))
+
+
+def _of_privacy(cell: StoredCell, statistic: str) -> tuple[Tally, Extra]:
+    """A cell's tally by blocks, and what an attack achieves on it.
+
+    Raises `MemregError` where its members cannot be attacked.
+    """
+    attack, name = PRIVACY[statistic]
+    margins = margins_of(cell)
+    known = margins.known
+    found = curves(known, attacked(known, (attack,)))
+    if attack not in found:
+        raise MemregError(
+            f"{cell} has no test examples, which {ATTACKS[attack]} takes: name another statistic"
+        )
+    curve = found[attack]
+    value = curve.summary()[name]
+    return margins.sums, Extra(value, np.array([one.value(name) for one in curve.without]))
 
 
 def with_both(table: pd.DataFrame) -> pd.DataFrame:

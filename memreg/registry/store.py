@@ -6,7 +6,7 @@ One process, the driver, writes. Everything is logged by run id: MLflow's active
 import json
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from mlflow.tracking.context.registry import resolve_tags
 
 from memreg.cell import Cell
 from memreg.errors import MemregError
+from memreg.estimators.statistics import OF_PRIVACY
 from memreg.members import Members
 from memreg.registry.api import Api, newest
 from memreg.registry.artifacts import Artifacts
@@ -62,13 +63,13 @@ class RunWriter:
             [RunTag(key, value) for key, value in all_tags.items()],
         )
 
-    def withdraw(self, kept: Collection[str]) -> None:
-        """Set metrics of an earlier conclusion to NaN, but for those that are about to be logged again."""
+    def withdraw(self, stale: Callable[[str], bool]) -> None:
+        """Set metrics of an earlier conclusion to NaN: those whose names are stale."""
         now = int(time.time() * 1000)
         known = self.client.get_run(self.run_id).data.metrics
-        stale = [Metric(key, float("nan"), now, 0) for key in known if key not in kept]
-        if stale:
-            self.client.log_batch(self.run_id, stale)
+        gone = [Metric(key, float("nan"), now, 0) for key in known if stale(key)]
+        if gone:
+            self.client.log_batch(self.run_id, gone)
 
     def log_series(self, series: Mapping[str, Iterable[tuple[int, float]]]) -> None:
         """(step, value) pairs of each metric."""
@@ -159,6 +160,7 @@ class CellWriter(RunWriter):
         self.complete = False
         self.client.update_run(self.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
         self.log(tags={"memreg.status": "training"})
+        self.withdraw(lambda key: key.startswith(OF_PRIVACY))
         for name in self.damaged:
             self.artifacts.set_aside(name)
         self.damaged.clear()

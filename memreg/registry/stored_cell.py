@@ -17,7 +17,7 @@ from memreg.estimators.counts import Tally
 from memreg.members import COLUMNS, Members, tallied
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.shards import read_shard, shard_names
-from memreg.registry.tables import MEMBERS, read_table, scores_name
+from memreg.registry.tables import MEMBERS, PRIVACY, read_table, scores_name
 
 if TYPE_CHECKING:
     from memreg.registry.reader import Registry
@@ -135,11 +135,14 @@ class StoredCell:
         """One row per training example; the columns are those of scores.parquet.
 
         estimator: `peers`, `gaussian`, `shrunk`, `extrapolation` or `leave_one_out`, once `memreg
-        memorization` has computed it. Raises `MemregError` where a cell that they were computed from has got
-        more members since.
+        memorization` has computed it; or `privacy`, once `memreg privacy` has, which says how well each
+        example is told by membership inference. Raises `MemregError` where a cell that they were computed
+        from has got more members since.
         """
         name = scores_name(estimator)
         command = f"memreg memorization --cell {self.hash[:12]} --estimator {estimator}"
+        if estimator == PRIVACY:
+            command = f"memreg privacy --cell {self.hash[:12]}"
         again = f"`{command}` computes it"
         if estimator is not None and name not in self.artifacts.names("", ".parquet"):
             raise MemregError(f"{self} has no {name}: {again}, if there is such an estimator")

@@ -11,6 +11,9 @@ from memreg.errors import MemregError
 MEMBERS = "memreg.members"
 """Attribute of a table of scores: members, by hash, of each cell that it was computed from."""
 
+PRIVACY = "privacy"
+"""What `scores-privacy.parquet` is called where estimators are named."""
+
 
 def read_table(path: Path) -> pd.DataFrame:
     """Raises `MemregError` where the file is damaged, or no table."""

@@ -11,4 +11,5 @@ class Request(Parameters):
     """A study's name or run id; several, with commas between them."""
     statistic: str = HEADLINES[0]
     """Measure of memorization: memorized_fraction/0.05 .. 0.95, counted_fraction/0.05 .. 0.95, mean_score or
-    gap."""
+    gap; or of membership inference: privacy/tpr_0.001, privacy/tpr_0.01, privacy/auc,
+    privacy/balanced_accuracy, and of other attacks privacy/rmia/auc and so on."""

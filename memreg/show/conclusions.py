@@ -4,6 +4,7 @@ from memreg.estimators.correlation import FEWEST_CLUSTERS, FEWEST_RANKED, FEWEST
 from memreg.estimators.identity import Identity
 from memreg.estimators.mixture import FEWEST
 from memreg.estimators.over_cells import Correlation
+from memreg.estimators.statistics import PRIVACY, privacy_in_words
 from memreg.estimators.trajectories import MOVE, SHAPES, Trajectories
 
 
@@ -33,7 +34,7 @@ def in_short(result: Correlation) -> str:
     r = within or pooled
     members = result.cells["members"]
     over = f"over {len(result.cells)} cells of {_span(members.min(), members.max())} members"
-    text = f"{named(key).capitalize()} with test accuracy {over}: "
+    text = f"{_first_large(named(key))} with test accuracy {over}: "
     if not _known(r.r):
         text += f"no r, {_missing(r)}"
         with_it = int(result.cells[key].notna().sum())
@@ -52,6 +53,8 @@ def in_short(result: Correlation) -> str:
 
 def named(statistic: str) -> str:
     """A statistic within a sentence."""
+    if statistic in PRIVACY:
+        return privacy_in_words(statistic)
     name, _, threshold = statistic.partition("/")
     if name == "memorized_fraction":
         return f"memorized fraction (true score >= {threshold})"
@@ -62,7 +65,7 @@ def named(statistic: str) -> str:
 
 def _headline(result: Correlation) -> str:
     """Within data sets, where there are several with several cells: pooled, r tells data sets apart too."""
-    name, within = named(result.statistic).capitalize(), result.fixed_effects
+    name, within = _first_large(named(result.statistic)), result.fixed_effects
     if not within:
         return f"**Correlation.** {name} with test accuracy {_over_all(result)}"
     r = within[result.statistic]
@@ -157,6 +160,13 @@ def _warning(result: Correlation) -> str:
 
 def _identity(result: Correlation) -> str:
     key = result.statistic
+    if key not in result.identities:
+        given = result.given_included
+        return (
+            f"**Included accuracy.** With included accuracy held fixed, {named(key)} correlates with test "
+            f"accuracy with {_r(given[key])}. The mean score then does with {_with(given['mean_score'])}, "
+            "which is arithmetic: it is a constant minus nearly test accuracy."
+        )
     name, what, own = named(key), result.identities[key], result.identities["mean_score"]
     given, gap = result.given_included, result.pooled["gap"]
     score = "" if key == "mean_score" else f"; of the mean score {_with(given['mean_score'])}"
@@ -275,6 +285,10 @@ def _span(low: float, high: float) -> str:
 
 def _clear(r: Pearson) -> bool:
     return r.low > 0 or r.high < 0
+
+
+def _first_large(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _known(value: float) -> bool:

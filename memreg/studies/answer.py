@@ -45,7 +45,8 @@ def log(run: RunWriter, answer: Answer) -> dict[str, str]:
     """
     metrics, tables = answer.metrics(), answer.tables()
     if tables:
-        run.withdraw({key for key, value in metrics.items() if value == value})
+        known = {key for key, value in metrics.items() if value == value}
+        run.withdraw(lambda key: key not in known)
     run.log(metrics=metrics, tags=cells_tags(answer.cells))
     for name, table in tables.items():
         run.artifacts.put(name, _text(table) if isinstance(table, str) else table.to_parquet)

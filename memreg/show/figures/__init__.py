@@ -6,6 +6,7 @@ from memreg.show.figures.identity import identity
 from memreg.show.figures.influence import influence
 from memreg.show.figures.marginal_utility import marginal_utility
 from memreg.show.figures.pictures import subpopulations
+from memreg.show.figures.privacy import attack_curves, vulnerability
 from memreg.show.figures.scores import score_distribution
 from memreg.show.figures.style import save
 from memreg.show.figures.thresholds import thresholds
@@ -13,6 +14,7 @@ from memreg.show.figures.trajectories import trajectories
 
 __all__ = [
     "approximation_error",
+    "attack_curves",
     "correlation",
     "error_by_group_size",
     "identity",
@@ -23,4 +25,5 @@ __all__ = [
     "subpopulations",
     "thresholds",
     "trajectories",
+    "vulnerability",
 ]

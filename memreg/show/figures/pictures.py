@@ -20,8 +20,8 @@ def subpopulations(rows: Sequence[tuple[Picture, Sequence[Picture]]]) -> Figure:
     with drawing((8.0, 1.45 * len(rows))) as figure:
         grid: Any = figure.subplots(len(rows), columns, squeeze=False)
         for axes, (target, nearest) in zip(grid, rows, strict=True):
-            for ax, picture in zip(axes, [target, *nearest], strict=False):
-                _show(ax, picture)
+            for ax, one in zip(axes, [target, *nearest], strict=False):
+                picture(ax, one)
             for ax in axes[1 + len(nearest) :]:
                 ax.set_axis_off()
             for spine in axes[0].spines.values():
@@ -29,8 +29,9 @@ def subpopulations(rows: Sequence[tuple[Picture, Sequence[Picture]]]) -> Figure:
     return figure
 
 
-def _show(axes: Axes, picture: Picture) -> None:
-    image, caption = picture
+def picture(axes: Axes, shown: Picture) -> None:
+    """An image with its caption below."""
+    image, caption = shown
     axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from memreg.estimators.statistics import PRIVACY, privacy_in_words
+
 matplotlib.use("Agg")
 
 SIZE = (8.0, 5.2)
@@ -111,6 +113,9 @@ def _shortened(name: str) -> str:
 
 def label(statistic: str) -> str:
     """A statistic as an axis label."""
+    if statistic in PRIVACY:
+        name = privacy_in_words(statistic)
+        return f"{name[0].upper()}{name[1:]} (%)"
     name, _, threshold = statistic.partition("/")
     if name == "memorized_fraction":
         return f"Memorized: true score ≥ {threshold} (% of training examples)"

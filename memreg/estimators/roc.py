@@ -1,0 +1,142 @@
+"""The receiver operating characteristic of an attack: how many members it finds at how many false alarms.
+
+Scores are counted block by block in bins, so that blocks can be left out: all scores of a network share its
+luck.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreg.estimators.bootstrap import jackknife_interval
+from memreg.estimators.counts import Floats, Mask
+from memreg.estimators.reference import from_key, is_number, sort_key
+from memreg.estimators.statistics import RATES, TOLD, rate_key
+
+DROPPED = 3
+"""Of float16's ten binary digits behind the point, those that a bin leaves out: it is 1 part in 128 wide."""
+BINS = 2 ** (16 - DROPPED)
+FEWEST = 10
+"""False positives that a rate must allow: of fewer its threshold is chance."""
+NAN = float("nan")
+MOST = 60_000.0
+"""Scores are held within it: float16 has nothing above 65,504."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Attacks of members on examples, counted by block, by whether the member had the example, and by score:
+    [b, 2, BINS]."""
+
+    count: NDArray[np.int64]
+
+
+def trials(score: NDArray[np.float16], included: Mask, block: NDArray[np.int64]) -> Trials:
+    """score, included: [k, n]; block: of each member, [k]. NaN is not counted."""
+    numbers, number = np.unique(block, return_inverse=True)
+    count = np.zeros((len(numbers), 2 * BINS), np.int64)
+    for own, values, inside in zip(number, score, included, strict=True):
+        key = sort_key(values)
+        index = _bin(key) + np.int16(BINS) * inside
+        known = is_number(key)
+        count[own] += np.bincount(index if known.all() else index[known], minlength=2 * BINS)
+    return Trials(count.reshape(len(numbers), 2, BINS))
+
+
+def bin_of(score: NDArray[np.float16]) -> NDArray[np.int16]:
+    """The bin of each score, any shape: higher scores are in higher bins."""
+    return _bin(sort_key(score))
+
+
+def _bin(key: NDArray[np.int16]) -> NDArray[np.int16]:
+    found: NDArray[np.int16] = (key >> DROPPED) + np.int16(BINS // 2)
+    return found
+
+
+def held(score: NDArray[Any]) -> NDArray[np.float16]:
+    """Scores as they are counted."""
+    return np.clip(score, -MOST, MOST).astype(np.float16)
+
+
+@dataclass(frozen=True, eq=False)
+class Roc:
+    """From the highest threshold to the lowest, [points], each from 0 to 1."""
+
+    false_positive: Floats
+    true_positive: Floats
+    negatives: int
+    """Trials of members without the example."""
+
+    def true_positive_at(self, rate: float) -> float:
+        """At a false-positive rate."""
+        return float(np.interp(rate, self.false_positive, self.true_positive))
+
+    def value(self, name: str) -> float:
+        """One of TOLD."""
+        rates = {rate_key(rate): rate for rate in RATES}
+        return self.true_positive_at(rates[name]) if name in rates else float(getattr(self, name))
+
+    @property
+    def auc(self) -> float:
+        """Area under the curve: the probability that a member's score is above a non-member's, ties half."""
+        return float(np.trapezoid(self.true_positive, self.false_positive))
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """(true positives + true negatives) / 2, in shares, at the best threshold."""
+        return float((1 + (self.true_positive - self.false_positive).max()) / 2)
+
+
+def roc(count: NDArray[Any]) -> Roc:
+    """count: of trials by whether the member had the example, and by score, [2, BINS]."""
+    upward = np.cumsum(count[:, ::-1], axis=1)
+    total = upward[:, -1:]
+    with np.errstate(invalid="ignore"):
+        share = np.concatenate([np.zeros((2, 1)), upward / total], axis=1)
+    return Roc(share[0], share[1], int(total[0, 0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """An attack's curve, and what it would be without each block of members."""
+
+    trials: Trials
+    without: list[Roc]
+    """[b]; empty where two blocks are too few to tell."""
+
+    @property
+    def whole(self) -> Roc:
+        return roc(self.trials.count.sum(0))
+
+    def summary(self) -> dict[str, float]:
+        """Each of TOLD with its 95 % interval over members, as `auc`, `auc_low` and `auc_high`; NaN for a
+        rate that allows fewer than FEWEST false positives."""
+        found: dict[str, float] = {}
+        whole = self.whole
+        for key in TOLD:
+            value = whole.value(key)
+            low, high = jackknife_interval(value, np.array([curve.value(key) for curve in self.without]))
+            found |= {key: value, f"{key}_low": float(max(low, 0)), f"{key}_high": float(min(high, 1))}
+        unknown = tuple(rate_key(rate) for rate in RATES if rate * whole.negatives < FEWEST)
+        return {key: NAN if key.startswith(unknown) else value for key, value in found.items()}
+
+
+def threshold(counted: Trials, rate: float) -> float:
+    """The score from which on a share `rate` of the non-members' scores lies; NaN where too few lie there."""
+    negatives = counted.count[:, 0].sum(0)
+    above = np.cumsum(negatives[::-1])[::-1]
+    if rate * above[0] < FEWEST:
+        return float("nan")
+    first = int(np.argmax(above <= rate * above[0]))
+    lower = lower_edge(first)
+    inside = negatives[first - 1]
+    part = (rate * above[0] - above[first]) / inside if inside else 0.0
+    return lower - part * (lower - lower_edge(first - 1))
+
+
+def lower_edge(bin_: int) -> float:
+    """The least score of a bin."""
+    key = np.array([(bin_ - BINS // 2) << DROPPED], np.int16)
+    return float(from_key(key)[0])

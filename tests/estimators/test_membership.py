@@ -1,0 +1,285 @@
+"""Membership inference on members whose margins are drawn, so that the truth is known."""
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from memreg.design import Subsets
+from memreg.estimators import attacks, reference
+from memreg.estimators.bootstrap import jackknife_interval
+from memreg.estimators.membership import REFITTED, Known, attacked, curves
+from memreg.estimators.reference import Blocks, Side, side
+from memreg.estimators.roc import RATES, Roc, bin_of, held, lower_edge, roc, threshold, trials
+from memreg.estimators.vulnerability import found_at, separation_interval, separations, typical
+from memreg.margins import clipped, probability, stored
+
+
+class World:
+    """Margins of n examples are normal, with the example and without it, and members have luck in common."""
+
+    def __init__(self, n, seed=0, gap=1.0, luck=0.0):
+        rng = np.random.default_rng(seed)
+        self.out, self.sd_out = rng.normal(3, 2, n), rng.uniform(0.7, 2, n)
+        self.sd_in = self.sd_out * rng.uniform(0.5, 1, n)
+        self.mean_in = self.out + gap * rng.exponential(1, n) * self.sd_out
+        self.luck = luck
+
+    def drawn(self, k, seed=0, r=0.7):
+        n, design = len(self.out), Subsets(r=r, seed=seed)
+        rng = np.random.default_rng(1000 + seed)
+        included = np.stack([design.included(j, n) for j in range(k)])
+        mean = np.where(included, self.mean_in, self.out)
+        margin = rng.normal(mean, np.where(included, self.sd_in, self.sd_out))
+        margin += rng.normal(0, self.luck, (k, 1))
+        test = rng.normal(3, 2, (k, 50))
+        block = np.array([design.block(j) for j in range(k)])
+        return Known(stored(np.concatenate([margin, test], axis=1)), included, block)
+
+    def auc(self):
+        return norm.cdf((self.mean_in - self.out) / np.hypot(self.sd_in, self.sd_out))
+
+
+def on_train(known):
+    return known.margin[:, : known.included.shape[1]]
+
+
+def turned(a):
+    return np.ascontiguousarray(a.T)
+
+
+def lira_of_tensorflow_privacy(keep, scores, check_scores):
+    """`generate_ours` of research/mi_lira_2021/plot.py, written anew from its description: the medians and
+    standard deviations of each example over the networks that keep it and those that do not, and the
+    difference of the two normal log densities."""
+    found = np.empty(check_scores.shape)
+    for i in range(keep.shape[1]):
+        kept, left = scores[keep[:, i], i], scores[~keep[:, i], i]
+        log_in = norm.logpdf(check_scores[:, i], np.median(kept), np.std(kept) + 1e-30)
+        log_out = norm.logpdf(check_scores[:, i], np.median(left), np.std(left) + 1e-30)
+        found[:, i] = log_in - log_out
+    return found
+
+
+@pytest.mark.parametrize("r", [0.5, 0.7])
+def test_lira_is_that_of_tensorflow_privacy_with_a_whole_block_held_out(r):
+    known = World(40).drawn(200, r=r)
+    margin = on_train(known).astype(float)
+    blocks, there = Blocks.of(known.block), Blocks.of(known.block).there[:, None]
+    arranged, inside = blocks.arrange(on_train(known)), blocks.arrange(known.included)
+    online = attacks.online(
+        arranged.astype(float), side(arranged, inside & there), side(arranged, ~inside & there)
+    )
+    own = np.empty(margin.shape)
+    blocks.restore(online, own)
+    for block in np.unique(known.block):
+        mine = known.block == block
+        expected = lira_of_tensorflow_privacy(known.included[~mine], margin[~mine], margin[mine])
+        np.testing.assert_allclose(own[mine], expected, rtol=1e-6, atol=1e-6)
+    result = attacked(known)
+    assert not result.pooled
+    np.testing.assert_allclose(result.scores["online"], own, rtol=2e-3, atol=1e-3)  # as it is kept
+
+
+def test_medians_and_variances_of_the_other_blocks_are_numpys_in_ties_and_in_blocks_of_any_size():
+    rng = np.random.default_rng(0)
+    block = rng.integers(0, 5, 47)
+    margin = stored(np.round(rng.normal(3, 2, (47, 30))))  # many ties
+    included = rng.random(margin.shape) < 0.7
+    blocks = Blocks.of(block)
+    found = side(blocks.arrange(margin), blocks.arrange(included) & blocks.there[:, None])
+    for b, number in enumerate(np.unique(block)):
+        for i in range(30):
+            others = margin[(block != number) & included[:, i], i].astype(float)
+            assert found.count[i, b] == len(others)
+            assert found.median[i, b] == np.median(others)
+            assert found.variance[i, b] == pytest.approx(others.var(), abs=1e-9)
+    again = np.empty_like(margin)
+    blocks.restore(blocks.arrange(margin), again)
+    assert (again == margin).all()
+
+
+def test_offline_lira_is_in_the_order_of_the_papers_probability():
+    rng = np.random.default_rng(0)
+    own = Side(np.full((1, 1), 50), np.array([[2.0]]), np.array([[1.5]]))
+    margin = rng.normal(2, 2, (200, 1, 1))
+    ours = attacks.offline(margin, own)[:, 0, 0]
+    papers = norm.cdf(margin[:, 0, 0], 2.0, np.sqrt(1.5))
+    assert (np.argsort(ours) == np.argsort(papers)).all()
+
+
+def test_rmia_is_the_share_of_the_population_that_an_image_outdoes():
+    """Equation 3 of Zarifzadeh et al. 2024, one member and image at a time."""
+    known = World(15).drawn(60)
+    n = known.included.shape[1]
+    p = probability(known.margin).astype(float)
+    found = attacked(known).scores["rmia"]
+    for member in (0, 17, 59):
+        others = known.block != known.block[member]
+        z = p[member, n:] / p[others][:, n:].mean(0)
+        for i in range(n):
+            inside = known.included[:, i]
+            mean = (p[others & inside, i].mean() + p[others & ~inside, i].mean()) / 2
+            beaten = ((p[member, i] / mean) / z >= attacks.GAMMA).sum()
+            assert found[member, i] == pytest.approx(-np.log1p(-beaten / (len(z) + 1)), rel=0.03, abs=0.03)
+
+
+def test_members_that_cannot_be_told_are_not_told():
+    """In and out alike: every attack is at chance, which attacks on their own members would not be."""
+    world = World(400, gap=0.0)
+    world.mean_in, world.sd_in = world.out, world.sd_out
+    known = world.drawn(60)
+    for name, curve in curves(known, attacked(known)).items():
+        found = curve.summary()
+        assert found["auc"] == pytest.approx(0.5, abs=0.01), name
+        assert found["tpr_0.01"] == pytest.approx(0.01, abs=0.004), name
+    auc = separations(turned(on_train(known)), turned(known.included))
+    assert auc.mean() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("k", [40, 100, 200, 1000])
+def test_an_examples_auc_is_that_of_mann_and_whitney_and_its_interval_covers(k):
+    covered = []
+    for seed in range(4000 // k if k < 1000 else 3):
+        world = World(300, seed)
+        known = world.drawn(k, seed)
+        margin, included = turned(on_train(known)), turned(known.included)
+        auc = separations(margin, included)
+        low, high = separation_interval(auc, included.sum(1), (~included).sum(1))
+        covered.append((low <= world.auc()) & (world.auc() <= high))
+        if not seed:
+            pairs = [
+                np.subtract.outer(m[i].astype(float), m[~i].astype(float))
+                for m, i in zip(margin, included, strict=True)
+            ]
+            assert auc == pytest.approx([np.mean((p > 0) + (p == 0) / 2) for p in pairs])
+    assert 0.93 <= np.mean(covered) <= 0.97
+
+
+def test_the_interval_of_an_example_that_is_always_told_is_one_sided():
+    low, high = separation_interval(np.array([1.0, 0.5, np.nan]), np.full(3, 28), np.full(3, 12))
+    assert high[0] == pytest.approx(1)
+    assert 0.85 < low[0] < 0.95
+    assert low[1] == pytest.approx(1 - high[1])
+    assert np.isnan([low[2], high[2]]).all()
+
+
+@pytest.mark.parametrize("k", [100, 200])
+def test_what_is_said_of_single_examples_covers_what_fresh_networks_would_show(k):
+    """The truth is that of networks that no attacker has seen, attacked with these members."""
+    covered, medians, middle = [], [], []
+    for seed in range(10):
+        world = World(300, seed)
+        known = world.drawn(k, seed)
+        found = attacked(known, ["online"])
+        score, included = turned(found.scores["online"]), turned(known.included)
+        at = threshold(trials(found.scores["online"], known.included, known.block), 0.01)
+        share, low, high = found_at(score, included, at)
+        typical_, first, last = typical(score, included)
+        truth, median = _of_fresh(world, known, found.pooled, at)
+        covered.append((low <= truth) & (truth <= high))
+        middle.append((truth > 0.02) & (truth < 0.98))
+        medians.append((first <= median) & (median <= last))
+        assert share.mean() == pytest.approx(truth.mean(), abs=0.02)
+        assert np.median(typical_ - median) == pytest.approx(0, abs=0.05)
+    covered, middle = np.concatenate(covered), np.concatenate(middle)
+    assert 0.93 <= covered[middle].mean() <= 0.97
+    assert 0.92 <= np.mean(medians) <= 0.97
+
+
+def _of_fresh(world, known, pooled, at, points=4000):
+    """Of fresh members with each example: the share whose score reaches `at`, and the median score."""
+    margin, nobody = on_train(known), known.block.max() + 1
+    block = np.append(known.block * 0, nobody)
+    blocks = Blocks.of(block)
+    there = blocks.there[:, None]
+    arranged = blocks.arrange(np.concatenate([margin, margin[:1]]))
+    inside = blocks.arrange(np.concatenate([known.included, known.included[:1]]))
+    sides = [side(arranged, inside & there), side(arranged, ~inside & there)]
+    sides = [Side(s.count[:, 1:], s.median[:, 1:], s.variance[:, 1:]) for s in sides]
+    if pooled:
+        sides = [reference.pooled([one])[0] for one in sides]
+    quantiles = norm.ppf((np.arange(points) + 0.5) / points)[:, None]
+    fresh = (world.mean_in + quantiles * world.sd_in)[:, :, None]
+    scores = attacks.online(fresh, *sides)[:, :, 0]
+    return (scores >= at).mean(0), np.median(scores, 0)
+
+
+@pytest.mark.parametrize("k", [40, 150])
+def test_a_cells_intervals_cover_what_other_members_would_show(k):
+    assert (k // 10 <= REFITTED) == (k == 40), "both ways to leave out a block are tried"
+    world, found = World(300, gap=0.7, luck=0.3), []
+    for seed in range(60):
+        known = world.drawn(k, seed)
+        found.append(curves(known, attacked(known, ["online"]))["online"].summary())
+    for key in ("auc", "balanced_accuracy", "tpr_0.01"):
+        values = np.array([one[key] for one in found])
+        low, high = (np.array([one[key + end] for one in found]) for end in ("_low", "_high"))
+        covered = (low <= values.mean()) & (values.mean() <= high)
+        assert covered.mean() >= 0.88, key  # of 60, where 95 % are expected
+        assert (high - low).mean() / 2 < 6 * values.std(), key
+
+
+def test_an_examples_tail_is_told_by_margins_and_not_by_probabilities():
+    """Log odds of 12 with the example and 9 without it: both are 1 as float16 probabilities."""
+    rng = np.random.default_rng(0)
+    n, k = 20, 100
+    design = Subsets()
+    included = np.stack([design.included(j, n) for j in range(k)])
+    block = np.array([design.block(j) for j in range(k)])
+    margin = stored(rng.normal(np.where(included, 12, 9), 0.2))
+    of_schema_1 = stored(clipped(probability(margin)))
+    both = [Known(m, included, block) for m in (margin, of_schema_1)]
+    told, not_told = (
+        roc(trials(attacked(known, ["online"]).scores["online"], included, block).count.sum(0)).auc
+        for known in both
+    )
+    assert told > 0.99
+    assert not_told == pytest.approx(0.5, abs=0.01)
+    assert (separations(turned(margin), turned(included)) == 1).all()
+    assert (separations(turned(of_schema_1), turned(included)) < 0.55).all()
+
+
+def test_a_threshold_lets_through_its_share_and_bins_keep_the_order():
+    rng = np.random.default_rng(0)
+    score = held(rng.normal(0, 3, (20, 5000)))
+    included = rng.random(score.shape) < 0.5
+    counted = trials(score, included, np.repeat([0, 1], 10))
+    for rate in RATES:
+        passed = (score >= threshold(counted, rate))[~included].mean()
+        assert passed == pytest.approx(rate, rel=0.1)
+    ordered = np.sort(score.ravel())
+    assert (np.diff(bin_of(ordered)) >= 0).all()
+    assert all(lower_edge(int(b)) <= v for b, v in zip(bin_of(ordered[::500]), ordered[::500], strict=True))
+    curve = roc(counted.count.sum(0))
+    assert curve.auc == pytest.approx(0.5, abs=0.01)
+    assert np.isnan(threshold(trials(score[:, :100], included[:, :100], np.repeat([0, 1], 10)), 0.001))
+
+
+def test_where_there_is_too_little_nothing_is_said():
+    known = World(30).drawn(20)
+    two_blocks = curves(known, attacked(known))["online"].summary()
+    assert two_blocks["auc"] > 0.5
+    assert np.isnan([two_blocks[key] for key in ("auc_low", "auc_high", "tpr_0.01", "tpr_0.001")]).all()
+    without_test = Known(on_train(known), known.included, known.block)
+    assert "rmia" not in attacked(without_test).scores
+    always = np.ones_like(known.included)
+    assert np.isnan(attacked(Known(known.margin, always, known.block)).scores["online"]).all()
+
+
+def test_balanced_accuracy_and_auc_are_those_of_known_curves():
+    cut = brentq(lambda t: norm.pdf(t) - norm.pdf(t - 2), -3, 5)
+    at = np.linspace(8, -8, 4001)
+    curve = Roc(norm.sf(at), norm.sf(at - 2), 10**6)
+    assert curve.auc == pytest.approx(norm.cdf(2 / np.sqrt(2)), abs=1e-3)
+    assert curve.balanced_accuracy == pytest.approx((norm.sf(cut - 2) + norm.cdf(cut)) / 2, abs=1e-3)
+    assert curve.true_positive_at(0.01) == pytest.approx(norm.sf(norm.isf(0.01) - 2), abs=1e-3)
+
+
+def test_the_jackknife_of_a_mean_is_students_interval():
+    values = np.random.default_rng(0).normal(5, 2, 12)
+    without = (values.sum() - values) / 11
+    half = values.std(ddof=1) / np.sqrt(12) * 2.200985
+    assert jackknife_interval(values.mean(), without) == pytest.approx(
+        (values.mean() - half, values.mean() + half)
+    )

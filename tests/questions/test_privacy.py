@@ -1,0 +1,131 @@
+"""`memreg privacy`: what it keeps, what it says, and what becomes of it when a cell grows."""
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from studies import bad_input, program, run, tiny, uri
+
+from memreg import notebook
+from memreg.cli import memreg
+from memreg.errors import MemregError
+from memreg.estimators.statistics import PRIVACY
+from memreg.registry import Registry
+from memreg.registry.shards import write_shard
+from memreg.scoring.privacy import margins_of
+
+CELLS = [{"dataset": "digits+subset=300", "augmentation": 0, "epochs": e} for e in (4, 8, 16)]
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory):
+    """Three cells of 40 members, the first attacked: (directory, outcome, what was printed)."""
+    directory = tmp_path_factory.mktemp("privacy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        patch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+        outcome = run(tiny(members=40, cells=CELLS), directory, "fitting")
+    return directory, outcome
+
+
+def test_a_cell_is_attacked_and_what_is_found_is_kept_beside_its_scores(attacked, monkeypatch, capsys):
+    directory, outcome = attacked
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    cell = Registry().cell(outcome.cells["cell"][2])
+    with pytest.raises(MemregError, match=f"`memreg privacy --cell {cell.hash[:12]}` computes it"):
+        cell.scores("privacy")
+    out = program(monkeypatch, capsys, memreg, "privacy", "--cell", cell.hash[:12])
+    assert "40 members, each attacked with the others: of what it was trained on, LiRA finds" in out
+    assert "an unknown share (it takes 10,000 trials without the example, and there are 3,600)" in out
+    assert "all examples share one variance" in out
+
+    table = cell.scores("privacy")
+    assert len(table) == cell.n_train == 300
+    assert table["low"].le(table["score"]).all()
+    assert table["score"].le(table["high"]).all()
+    assert (table["included_count"] + table["excluded_count"] == 40).all()
+    assert table["tpr_0.001"].isna().all()
+    metrics = Registry().cell(cell.hash).metrics
+    assert metrics["privacy/tpr_0.01"] == pytest.approx(table["tpr_0.01"].mean(), abs=0.01)
+    assert metrics["privacy/auc"] > 0.5
+    assert metrics["privacy/auc_low"] <= metrics["privacy/auc"] <= metrics["privacy/auc_high"]
+    assert {key for key, value in metrics.items() if key in PRIVACY} == {
+        k for k in PRIVACY if "0.001" not in k
+    }
+    assert not pd.isna(Registry().cells("fitting")["privacy/auc"]).all()
+    shown = program(monkeypatch, capsys, memreg, "scores", cell.hash, "--estimator", "privacy", "--top", "3")
+    assert len(shown.splitlines()) == 4
+
+    client = mlflow.MlflowClient(uri(directory))
+    (analysis,) = client.search_runs([outcome.experiment_id], "tags.`memreg.kind` = 'analysis'")
+    figures = {f.path for f in client.list_artifacts(analysis.info.run_id, "figures")}
+    assert figures == {"figures/privacy.png", "figures/privacy_memorization.png"}
+    note = analysis.data.tags["mlflow.note.content"]
+    assert "multiply a likelihood ratio by 2.33" in note
+    assert "RMIA finds" in note
+
+
+def test_privacy_is_correlated_with_test_accuracy_like_any_statistic(attacked, monkeypatch, capsys):
+    directory, _ = attacked
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    result = notebook.Registry().correlation("fitting", "privacy/auc").result
+    cells = result.cells
+    assert cells["privacy/auc"].between(cells["privacy/auc_low"], cells["privacy/auc_high"]).all()
+    assert cells["privacy/auc"][2] > cells["privacy/auc"][0], "more training is more to tell"
+    assert "privacy/auc" in result.pooled
+    assert "privacy/auc" not in result.identities
+    out = program(
+        monkeypatch, capsys, memreg, "correlation", "--study", "fitting", "--statistic", "privacy/rmia/auc"
+    )
+    assert "Membership inference's AUC (RMIA) with test accuracy over 3 cells" in out
+    bad_input(
+        monkeypatch,
+        capsys,
+        memreg,
+        *("correlation", "--study", "fitting", "--statistic", "privacy/tpr"),
+        match="unknown statistic 'privacy/tpr'",
+    )
+
+
+def test_what_was_said_of_fewer_members_is_withdrawn_when_a_cell_grows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    cells = [{"dataset": "digits+subset=100", "augmentation": 0}]
+    hash_ = run(tiny(members=20, cells=cells), tmp_path).cells["cell"][0]
+    out = program(monkeypatch, capsys, memreg, "privacy", "--cell", hash_)
+    assert "[no interval: it takes 3 blocks]" in out
+    assert Registry().cell(hash_).metrics["privacy/auc"] > 0
+    run(tiny(members=30, cells=cells), tmp_path)
+    grown = Registry().cell(hash_)
+    assert np.isnan(grown.metrics["privacy/auc"])
+    with pytest.raises(MemregError, match="from 20 members"):
+        grown.scores("privacy")
+
+
+def test_members_that_cannot_be_attacked_are_refused_in_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    cells = [
+        {"dataset": "digits+subset=100", "epochs": 1},
+        {"dataset": "digits+subset=100", "epochs": 1, "design": "all"},
+    ]
+    one_block, everything = run(tiny(members=10, cells=cells), tmp_path).cells["cell"]
+    for hash_, match in ((one_block, "has one block of members"), (everything, "has no example that some")):
+        bad_input(monkeypatch, capsys, memreg, "privacy", "--cell", hash_, match=match)
+
+
+def test_members_without_margins_are_attacked_with_a_warning(attacked, monkeypatch, capsys):
+    """Shards of schema 1: their tails are clipped, and that is said."""
+    directory, outcome = attacked
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    cell = Registry().cell(outcome.cells["cell"][1])
+    for name in cell.artifacts.names("predictions", ".arrow")[:1]:
+        path = cell.artifacts.get(name)
+        members = cell._read(name, ("member", "seed", "included", "predicted", "p_max", "margin"))
+        columns = {key: value for key, value in members.columns.items() if key != "margin"}
+        old = type(members)(columns | {"p_label": members.p_label})
+        write_shard(path, old, cell.hash, cell.tags["memreg.dataset_fingerprint"])
+    clipped = margins_of(Registry().cell(cell.hash)).clipped
+    assert clipped > 0
+    out = program(monkeypatch, capsys, memreg, "privacy", "--cell", cell.hash)
+    assert f"Warning: of 40 members {clipped} have no margins but p_label" in " ".join(out.split())
