@@ -57,7 +57,8 @@ def _bin(key: NDArray[np.int16]) -> NDArray[np.int16]:
 
 def held(score: NDArray[Any]) -> NDArray[np.float16]:
     """Scores as they are counted."""
-    return np.clip(score, -MOST, MOST).astype(np.float16)
+    kept: NDArray[np.float16] = np.clip(score, -MOST, MOST).astype(np.float16)
+    return kept
 
 
 @dataclass(frozen=True, eq=False)

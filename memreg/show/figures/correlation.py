@@ -22,6 +22,8 @@ from memreg.show.figures.style import (
 )
 
 FEWEST = 3  # cells of a line
+SHARES = ("memorized_fraction", "counted_fraction", "privacy")
+"""Statistics between 0 and 1, by the heads of their names."""
 
 
 def correlation(
@@ -78,7 +80,7 @@ def _line(
     at = np.linspace(x.min(), x.max(), 60)
     middle, low, high = line(x, y, at)
     axes.plot(100 * at, 100 * middle, style, color=colour, linewidth=1.2, zorder=1)
-    if band and statistic.partition("/")[0] in ("memorized_fraction", "counted_fraction"):
+    if band and statistic.partition("/")[0] in SHARES:
         low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
     if band:
         axes.fill_between(100 * at, 100 * low, 100 * high, color=colour, alpha=0.15, linewidth=0, zorder=0)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from memreg.estimators.statistics import PRIVACY, privacy_in_words
+from memreg.estimators.statistics import ATTACKS, PRIVACY, RATES, rate_key
 
 matplotlib.use("Agg")
 
@@ -114,8 +114,10 @@ def _shortened(name: str) -> str:
 def label(statistic: str) -> str:
     """A statistic as an axis label."""
     if statistic in PRIVACY:
-        name = privacy_in_words(statistic)
-        return f"{name[0].upper()}{name[1:]} (%)"
+        attack, name = PRIVACY[statistic]
+        rates = {rate_key(rate): f"True positives at {rate:.1%} false positives" for rate in RATES}
+        what = rates.get(name, {"auc": "AUC", "balanced_accuracy": "Balanced accuracy"}.get(name))
+        return f"{what} ({ATTACKS[attack]}; %)"
     name, _, threshold = statistic.partition("/")
     if name == "memorized_fraction":
         return f"Memorized: true score ≥ {threshold} (% of training examples)"

@@ -18,6 +18,11 @@ CAPTIONS = {
     "intervals.",
     "subpopulations": "The targets whose scores are overestimated most, framed, each with the training "
     "images that teach networks most about it (the paper's Figure 1).",
+    "privacy": "Membership inference: of the examples that a network was trained on, the share that attacks "
+    "by the other networks find, over the share of others that they take for such; logarithmic axes, with "
+    "the 95 % band of the first over members.",
+    "privacy_memorization": "How well each training example is told by membership inference, over its "
+    "memorization score, and the images of exceptions.",
     "influence": "How many pairs of a training and a test example have which influence, and how many "
     "chance gives.",
 }
