@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, Mapping[str, Program]] = {
         "memorization": Program("memorization", "Compute a cell's scores from its predictions."),
         "approximation_error": Program("approximation_error", "Compare estimates with leave-one-out."),
         "influence": Program("influence", "Find the training examples that test examples need."),
+        "datamodel": Program("datamodel", "Explain examples by what networks were trained on."),
         "privacy": Program("privacy", "Attack a cell's networks by membership inference."),
         "cells": Program("queries", "List the cells, a line each."),
         "scores": Program("queries", "Print the memorization scores of a cell."),

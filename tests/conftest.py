@@ -77,6 +77,7 @@ SLOW_FILES = (
     "estimators/test_shrunk",
     "estimators/test_mixture",
     "estimators/test_memorized_set",
+    "estimators/test_datamodel",
     "estimators/test_membership",
     "estimators/test_scores",
     "estimators/test_utility",

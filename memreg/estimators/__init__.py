@@ -17,6 +17,7 @@ Each file has one idea:
 `approximation` the error of an estimate against leave-one-out (section 4.2); `outliers` has SPP
 `influence`     of training on test examples (section 2.2); `products` has its exact integer products, and
                 `hypergeometric` what chance gives when members are shuffled
+`datamodel`     influence by linear models of the margin, and how well they predict networks
 `arms`          which examples a marginal utility experiment leaves out (section 3.3)
 `marginal_utility` how much test accuracy changes without them; `duplicates` finds near duplicates of images
 `measured`      everything about cells that correlations are made of

@@ -2,6 +2,7 @@
 
 from memreg.show.figures.approximation import approximation_error, error_by_group_size
 from memreg.show.figures.correlation import correlation
+from memreg.show.figures.datamodel import datamodel
 from memreg.show.figures.identity import identity
 from memreg.show.figures.influence import influence
 from memreg.show.figures.marginal_utility import marginal_utility
@@ -16,6 +17,7 @@ __all__ = [
     "approximation_error",
     "attack_curves",
     "correlation",
+    "datamodel",
     "error_by_group_size",
     "identity",
     "influence",

@@ -23,6 +23,10 @@ CAPTIONS = {
     "the 95 % band of the first over members.",
     "privacy_memorization": "How well each training example is told by membership inference, over its "
     "memorization score, and the images of exceptions.",
+    "datamodel": "How well linear models of what networks were trained on predict networks that they have "
+    "not seen, target by target: by LASSO over by counting.",
+    "weights": "The targets that are predicted best, framed, each with the training images that make "
+    "networks surer of it, and by how much in log odds.",
     "influence": "How many pairs of a training and a test example have which influence, and how many "
     "chance gives.",
 }
