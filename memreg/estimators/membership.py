@@ -96,13 +96,15 @@ class _Work:
         self.margin, test = known.margin[:, :n], known.margin[:, n:]
         wanted = [name for name in ATTACKS if name in chosen and (test.size or name != "rmia")]
         self.scores = {name: np.empty((k, n), np.float16) for name in wanted}
+        with_it = known.included.sum(0)
         if "threshold" in wanted:
-            self.scores["threshold"] = self.margin
+            usable = (with_it > 1) & (k - with_it > 1)
+            self.scores["threshold"] = np.where(usable, self.margin, np.float16(np.nan))
         if "rmia" in wanted:
             self.population = attacks.population(test, known.block)
             self.log_ratio = np.empty((k, n), np.float32)
-        with_it = np.median(known.included.sum(0))
-        others = min(with_it, k - with_it) * (1 - self.blocks.there.sum(0).max() / k)
+        typical = np.median(with_it)
+        others = min(typical, k - typical) * (1 - self.blocks.there.sum(0).max() / k)
         self.few = others < FEWEST
 
     def arranged(self, chunk: slice) -> tuple[NDArray[np.float16], Mask, Mask]:

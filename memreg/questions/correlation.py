@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from memreg.errors import MemregError
 from memreg.estimators.counts import Tally
 from memreg.estimators.measured import Extra, measure
-from memreg.estimators.membership import attacked, curves
+from memreg.estimators.membership import curves
 from memreg.estimators.over_cells import (
     CORRELATED,
     FEWEST,
@@ -25,7 +25,7 @@ from memreg.estimators.statistics import ATTACKS, HEADLINES, PRIVACY
 from memreg.models.family import family
 from memreg.registry import Registry, StoredCell
 from memreg.requests.correlation import Request
-from memreg.scoring.privacy import margins_of
+from memreg.scoring.privacy import attack
 from memreg.show import figures
 from memreg.show.conclusions import in_short, in_words
 
@@ -127,15 +127,13 @@ def _of_privacy(cell: StoredCell, statistic: str) -> tuple[Tally, Extra]:
 
     Raises `MemregError` where its members cannot be attacked.
     """
-    attack, name = PRIVACY[statistic]
-    margins = margins_of(cell)
-    known = margins.known
-    found = curves(known, attacked(known, (attack,)))
-    if attack not in found:
+    by, name = PRIVACY[statistic]
+    margins, scores = attack(cell, (by,))
+    if by not in scores.scores:
         raise MemregError(
-            f"{cell} has no test examples, which {ATTACKS[attack]} takes: name another statistic"
+            f"{cell} has no margins of test examples, which {ATTACKS[by]} takes: name another statistic"
         )
-    curve = found[attack]
+    curve = curves(margins.known, scores)[by]
     value = curve.summary()[name]
     return margins.sums, Extra(value, np.array([one.value(name) for one in curve.without]))
 

@@ -14,14 +14,14 @@ from memreg.data.stored import images_of
 from memreg.errors import MemregError
 from memreg.estimators.correlation import rank_correlation
 from memreg.estimators.counts import Tally, half
-from memreg.estimators.membership import Known, attacked, curves
+from memreg.estimators.membership import Known, curves
 from memreg.estimators.roc import FEWEST, Curves
 from memreg.estimators.scores import scores
 from memreg.estimators.statistics import ATTACKS, OF_PRIVACY, RATES, privacy_key, rate_key
 from memreg.registry import Registry, Store, StoredCell
 from memreg.registry.tables import PRIVACY, scores_name
 from memreg.requests.privacy import Request
-from memreg.scoring.privacy import margins_of, separations_in_halves, vulnerability
+from memreg.scoring.privacy import attack, separations_in_halves, vulnerability
 from memreg.show import figures
 from memreg.show.figures.pictures import Picture
 
@@ -162,9 +162,8 @@ def run(request: Request, registry: Registry) -> Privacy:
     that some include and some leave out.
     """
     cell = registry.cell(request.cell)
-    margins = margins_of(cell)
+    margins, found = attack(cell)
     known = margins.known
-    found = attacked(known)
     curves_of = curves(known, found)
     table = vulnerability(cell, known, found, curves_of["online"].trials)
     values = {

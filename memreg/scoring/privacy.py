@@ -1,6 +1,6 @@
 """A stored cell's members attacked by each other, and what that says of each example."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from memreg.errors import MemregError
 from memreg.estimators.counts import Floats, Mask, Tally, half
-from memreg.estimators.membership import Attacked, Known
+from memreg.estimators.membership import Attacked, Known, attacked
 from memreg.estimators.roc import Trials, threshold
 from memreg.estimators.scores import by_example
-from memreg.estimators.statistics import RATES, rate_key
+from memreg.estimators.statistics import ATTACKS, RATES, rate_key
 from memreg.estimators.vulnerability import columns, found_at, separation_interval, separations, typical
 from memreg.margins import stored
 from memreg.members import tallied
@@ -60,6 +60,18 @@ def margins_of(cell: StoredCell) -> Margins:
         )
     sums = tallied([members], cell.labels, cell.cell.design.block)
     return Margins(Known(margin, members.included, block), int((~members.exact).sum()), sums)
+
+
+def attack(cell: StoredCell, chosen: Collection[str] = tuple(ATTACKS)) -> tuple[Margins, Attacked]:
+    """Attack a cell's members; chosen: of ATTACKS. Raises `MemregError` where that cannot be done."""
+    margins = margins_of(cell)
+    found = attacked(margins.known, chosen)
+    if any(all(np.isnan(row).all() for row in score) for score in found.scores.values()):
+        raise MemregError(
+            f"{cell} has {len(margins.known.block)} members: without a block of them, no example has two "
+            "members with it and two without it: train more"
+        )
+    return margins, found
 
 
 def vulnerability(cell: StoredCell, known: Known, found: Attacked, counted: Trials) -> pd.DataFrame:

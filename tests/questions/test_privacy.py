@@ -108,9 +108,11 @@ def test_members_that_cannot_be_attacked_are_refused_in_a_line(tmp_path, monkeyp
     cells = [
         {"dataset": "digits+subset=100", "epochs": 1},
         {"dataset": "digits+subset=100", "epochs": 1, "design": "all"},
+        {"dataset": "digits+subset=100", "epochs": 1, "r": 0.5, "members": 4},
     ]
-    one_block, everything = run(tiny(members=10, cells=cells), tmp_path).cells["cell"]
-    for hash_, match in ((one_block, "has one block of members"), (everything, "has no example that some")):
+    hashes = run(tiny(members=10, cells=cells), tmp_path).cells["cell"]
+    said = ("has one block of members", "has no example that some", "no example has two members")
+    for hash_, match in zip(hashes, said, strict=True):
         bad_input(monkeypatch, capsys, memreg, "privacy", "--cell", hash_, match=match)
 
 
