@@ -86,7 +86,10 @@ class RunWriter:
     def log_dataset(self, name: str, fingerprint: str, profile: str) -> None:
         """The data set as an MLflow input; its digest there is the head of the fingerprint."""
         entity = DatasetEntity(name, fingerprint[:36], "memreg", json.dumps({"name": name}), None, profile)
-        self.client.log_inputs(self.run_id, [DatasetInput(entity)])
+        try:
+            self.client.log_inputs(self.run_id, [DatasetInput(entity)])
+        except MlflowException:  # of two who log a data set first together, one fails
+            self.client.log_inputs(self.run_id, [DatasetInput(entity)])
 
     def where(self, name: str) -> str:
         """Where a person sees an artifact: its path on this machine, or the UI's page of it."""
