@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from memreg.estimators.counts import Floats, Mask
 from memreg.estimators.reference import Side
-from memreg.margins import probability
 
 Margins = NDArray[np.floating[Any]]
 GAMMA = 2.0
@@ -52,12 +51,14 @@ def population(margin: NDArray[np.float16], block: NDArray[np.int64]) -> Floats:
     """
     chosen = np.unique(np.linspace(0, margin.shape[1] - 1, POPULATION).astype(int))
     margin = np.ascontiguousarray(margin[:, chosen])
-    p = probability(margin).astype(np.float64)
+    log_p = log_probability(margin)
+    log_p -= log_p.max(0)  # of each image; that cancels in the ratio, and no mean is 0
+    p = np.exp(log_p)
     _, number, count = np.unique(block, return_inverse=True, return_counts=True)
     own = np.zeros((len(count), p.shape[1]))
     np.add.at(own, number, p)
     others = (own.sum(0) - own) / (len(block) - count[:, None])
-    return np.sort(log_probability(margin) - _log(others)[number], axis=1)
+    return np.sort(log_p - _log(others)[number], axis=1)
 
 
 def rmia(log_ratio: NDArray[np.float32], others: Floats) -> Floats:
@@ -73,9 +74,11 @@ def rmia(log_ratio: NDArray[np.float32], others: Floats) -> Floats:
 def against_mean(margin: NDArray[np.float16], on: Mask, off: Mask) -> Floats:
     """log p(label | member) less the log of its mean over the other blocks' members, of which those with the
     image and those without weigh the same, however many there are. All [q, n, b], and so is the result."""
-    p = probability(margin).astype(np.float64)
+    log_p = log_probability(margin)
+    log_p -= np.where(on | off, log_p, -np.inf).max((0, 2), keepdims=True)
+    p = np.exp(np.minimum(log_p, 0))
     mean = (_mean_of_others(p, on) + _mean_of_others(p, off)) / 2
-    ratio: Floats = log_probability(margin) - _log(mean)
+    ratio: Floats = log_p - _log(mean)
     return ratio
 
 

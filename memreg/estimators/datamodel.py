@@ -14,8 +14,8 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
+from memreg.estimators.bootstrap import quantile
 from memreg.estimators.counts import Floats, Mask
 from memreg.resources import cores
 
@@ -116,7 +116,7 @@ def counting(included: Mask, correct: Mask) -> Floats:
 def mean_interval(values: Floats) -> tuple[float, float, float]:
     """Mean over targets with Student's 95 % interval; values: [t]."""
     n = len(values)
-    half = float(student.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+    half = quantile(n - 1) * float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
     return float(np.mean(values)), float(np.mean(values) - half), float(np.mean(values) + half)
 
 

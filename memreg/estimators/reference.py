@@ -91,15 +91,33 @@ def side(margin: NDArray[np.float16], on: Mask) -> Side:
     return Side(others, _medians(key, others), variance)
 
 
-def pooled(sides: Sequence[Side]) -> list[Side]:
-    """The same, with one variance for all examples: that within examples, [b]. sides: of all chunks."""
-    total = sum((s.variance * s.count).sum(0, where=s.count > 1) for s in sides)
-    degrees = sum((s.count - 1).sum(0, where=s.count > 1) for s in sides)
-    one = total / np.where(degrees > 0, degrees, np.nan)
-    return [Side(s.count, s.median, np.broadcast_to(one, s.variance.shape)) for s in sides]
+Sides = tuple[Side, Side]
+"""Of the members with an example, and of those without it."""
 
 
-def sort_key(margin: NDArray[np.float16]) -> NDArray[np.int16]:
+def attackable(sides: Sides) -> Mask:
+    """Examples that two members of other blocks are with, and two without: a variance takes that, [n, b]."""
+    found: Mask = (sides[0].count > 1) & (sides[1].count > 1)
+    return found
+
+
+def pooled(sides: Sequence[Sides]) -> list[Sides]:
+    """The same, each side with one variance for all examples that are attackable: that within examples, [b].
+
+    sides: of all chunks.
+    """
+    kept = [attackable(both) for both in sides]
+
+    def one(own: Sequence[Side]) -> list[Side]:
+        total = sum((s.variance * s.count).sum(0, where=mask) for s, mask in zip(own, kept, strict=True))
+        degrees = sum((s.count - 1).sum(0, where=mask) for s, mask in zip(own, kept, strict=True))
+        variance = total / np.where(degrees > 0, degrees, np.nan)
+        return [Side(s.count, s.median, np.broadcast_to(variance, s.variance.shape)) for s in own]
+
+    return list(zip(*map(one, zip(*sides, strict=True)), strict=True))
+
+
+def sort_key(margin: NDArray[np.float16]) -> Keys:
     """Integers in the order of the numbers: they are sorted many times faster."""
     bits = np.ascontiguousarray(margin).view(np.int16)
     return bits ^ ((bits >> 15) & np.int16(0x7FFF))
@@ -112,20 +130,20 @@ def is_number(key: Keys) -> Mask:
     return found
 
 
-def from_key(key: NDArray[np.int16]) -> NDArray[np.float16]:
+def from_key(key: Keys) -> NDArray[np.float16]:
     """The numbers of `sort_key`."""
     return np.ascontiguousarray(key ^ ((key >> 15) & np.int16(0x7FFF))).view(np.float16)
 
 
-def by_example(arranged: NDArray[Any]) -> NDArray[Any]:
+def _by_example(arranged: NDArray[Any]) -> NDArray[Any]:
     """[q, n, b] as [n, q b]."""
     return np.ascontiguousarray(arranged.transpose(1, 0, 2)).reshape(arranged.shape[1], -1)
 
 
-def _medians(key: NDArray[np.int16], others: NDArray[np.int64]) -> Floats:
+def _medians(key: Keys, others: NDArray[np.int64]) -> Floats:
     """The median of all other blocks' keys as a number, [n, b]; NaN of none. key: [q, n, b], NONE for those
     that do not count; others: how many of the other blocks do, [n, b]."""
-    ordered = np.sort(by_example(key), axis=1)
+    ordered = np.sort(_by_example(key), axis=1)
     found = [_remaining(ordered, key, np.maximum(at, 0)) for at in ((others - 1) // 2, others // 2)]
     median = (from_key(found[0]).astype(np.float64) + from_key(found[1])) / 2
     return np.where(others > 0, median, np.nan)

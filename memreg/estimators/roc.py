@@ -4,7 +4,9 @@ Scores are counted block by block in bins, so that blocks can be left out: all s
 luck.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from memreg.estimators.bootstrap import jackknife_interval
 from memreg.estimators.counts import Floats, Mask
-from memreg.estimators.reference import from_key, is_number, sort_key
+from memreg.estimators.reference import Keys, from_key, is_number, sort_key
 from memreg.estimators.statistics import RATES, TOLD, rate_key
 
 DROPPED = 3
@@ -30,28 +32,24 @@ class Trials:
     """Attacks of members on examples, counted by block, by whether the member had the example, and by score:
     [b, 2, BINS]."""
 
-    count: NDArray[np.int64]
+    count: NDArray[np.int32]
 
 
 def trials(score: NDArray[np.float16], included: Mask, block: NDArray[np.int64]) -> Trials:
     """score, included: [k, n]; block: of each member, [k]. NaN is not counted."""
     numbers, number = np.unique(block, return_inverse=True)
-    count = np.zeros((len(numbers), 2 * BINS), np.int64)
+    count = np.zeros((len(numbers), 2 * BINS), np.int32)
     for own, values, inside in zip(number, score, included, strict=True):
         key = sort_key(values)
-        index = _bin(key) + np.int16(BINS) * inside
+        index = bin_of(key) + np.int16(BINS) * inside
         known = is_number(key)
         count[own] += np.bincount(index if known.all() else index[known], minlength=2 * BINS)
     return Trials(count.reshape(len(numbers), 2, BINS))
 
 
-def bin_of(score: NDArray[np.float16]) -> NDArray[np.int16]:
-    """The bin of each score, any shape: higher scores are in higher bins."""
-    return _bin(sort_key(score))
-
-
-def _bin(key: NDArray[np.int16]) -> NDArray[np.int16]:
-    found: NDArray[np.int16] = (key >> DROPPED) + np.int16(BINS // 2)
+def bin_of(key: Keys) -> Keys:
+    """The bin of scores by their `sort_key`, any shape: higher scores are in higher bins."""
+    found: Keys = (key >> DROPPED) + np.int16(BINS // 2)
     return found
 
 
@@ -70,14 +68,14 @@ class Roc:
     negatives: int
     """Trials of members without the example."""
 
-    def true_positive_at(self, rate: float) -> float:
-        """At a false-positive rate."""
-        return float(np.interp(rate, self.false_positive, self.true_positive))
+    def true_positive_at(self, rate: Floats | float) -> Floats:
+        """At false-positive rates, any shape."""
+        return np.asarray(np.interp(rate, self.false_positive, self.true_positive))
 
     def value(self, name: str) -> float:
         """One of TOLD."""
         rates = {rate_key(rate): rate for rate in RATES}
-        return self.true_positive_at(rates[name]) if name in rates else float(getattr(self, name))
+        return float(self.true_positive_at(rates[name]) if name in rates else getattr(self, name))
 
     @property
     def auc(self) -> float:
@@ -104,23 +102,35 @@ class Curves:
     """An attack's curve, and what it would be without each block of members."""
 
     trials: Trials
-    without: list[Roc]
-    """[b]; empty where two blocks are too few to tell."""
+    anew: list[Roc] | None = None
+    """Without each block, where the others were attacked anew, [b]; empty where blocks are too few to tell.
+    None where it is enough to leave out a block's own trials."""
 
-    @property
+    @cached_property
+    def total(self) -> NDArray[np.int64]:
+        """Trials of all blocks, [2, BINS]."""
+        total: NDArray[np.int64] = self.trials.count.sum(0)
+        return total
+
+    @cached_property
     def whole(self) -> Roc:
-        return roc(self.trials.count.sum(0))
+        return roc(self.total)
+
+    def without(self, what: Callable[[Roc], Floats]) -> Floats:
+        """What is said of the curve without each block, [b, ...]."""
+        left = self.anew if self.anew is not None else (roc(self.total - own) for own in self.trials.count)
+        return np.array([what(curve) for curve in left])
 
     def summary(self) -> dict[str, float]:
         """Each of TOLD with its 95 % interval over members, as `auc`, `auc_low` and `auc_high`; NaN for a
         rate that allows fewer than FEWEST false positives."""
         found: dict[str, float] = {}
-        whole = self.whole
-        for key in TOLD:
-            value = whole.value(key)
-            low, high = jackknife_interval(value, np.array([curve.value(key) for curve in self.without]))
+        left = self.without(lambda curve: np.array([curve.value(key) for key in TOLD]))
+        for key, values in zip(TOLD, left.reshape(-1, len(TOLD)).T, strict=True):
+            value = self.whole.value(key)
+            low, high = jackknife_interval(value, values)
             found |= {key: value, f"{key}_low": float(max(low, 0)), f"{key}_high": float(min(high, 1))}
-        unknown = tuple(rate_key(rate) for rate in RATES if rate * whole.negatives < FEWEST)
+        unknown = tuple(rate_key(rate) for rate in RATES if rate * self.whole.negatives < FEWEST)
         return {key: NAN if key.startswith(unknown) else value for key, value in found.items()}
 
 

@@ -135,7 +135,7 @@ def _of_privacy(cell: StoredCell, statistic: str) -> tuple[Tally, Extra]:
         )
     curve = curves(margins.known, scores)[by]
     value = curve.summary()[name]
-    return margins.sums, Extra(value, np.array([one.value(name) for one in curve.without]))
+    return margins.sums, Extra(value, curve.without(lambda one: np.asarray(one.value(name))))
 
 
 def with_both(table: pd.DataFrame) -> pd.DataFrame:

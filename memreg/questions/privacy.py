@@ -14,6 +14,7 @@ from memreg.data.stored import images_of
 from memreg.errors import MemregError
 from memreg.estimators.correlation import rank_correlation
 from memreg.estimators.counts import Tally, half
+from memreg.estimators.membership import FEWEST as FEWEST_OTHERS
 from memreg.estimators.membership import Known, curves
 from memreg.estimators.roc import FEWEST, Curves
 from memreg.estimators.scores import scores
@@ -40,7 +41,7 @@ class Privacy:
     clipped: int
     """Members whose margins end at 8.3."""
     pooled: bool
-    """One variance for all examples, since members are few."""
+    """One variance for all examples."""
     scores: pd.DataFrame
     """As scores-privacy.parquet."""
     memorization: pd.Series
@@ -110,7 +111,11 @@ class Privacy:
             negatives = self.curves[attack].whole.negatives
             takes = f"it takes {FEWEST / rate:,.0f} trials without the example, and there are {negatives:,}"
             return f"an unknown share ({takes})"
-        interval = f"[{low:{form}}, {high:{form}}]" if low == low else "[no interval: it takes 3 blocks]"
+        interval = (
+            f"[{low:{form}}, {high:{form}}]"
+            if low == low
+            else "[no interval: it takes more blocks of members]"
+        )
         return f"{value:{form}} {interval}"
 
     def _examples(self) -> str:
@@ -147,9 +152,11 @@ class Privacy:
             )
         if self.pooled:
             said.append(
-                "Members are few, so all examples share one variance: from 110 members at r = 0.7, or 70 at "
-                "0.5, each has its own."
+                f"All examples share one variance. Each has its own once {FEWEST_OTHERS} other members are "
+                f"with it and {FEWEST_OTHERS} without it, as of 120 at r = 0.7."
             )
+        if "rmia" not in self.curves:
+            said.append("RMIA is left out: there are no margins of test examples, which it takes.")
         if isinstance(self.pictures, str):
             said.append(f"The images of exceptions are left out: {self.pictures}")
         return said
@@ -158,10 +165,14 @@ class Privacy:
 def run(request: Request, registry: Registry) -> Privacy:
     """Attack a cell's members; the table is also kept beside the cell's scores, and its metrics in its run.
 
-    Raises `MemregError` where members cannot be attacked: without margins, in one block, or without examples
-    that some include and some leave out.
+    Raises `MemregError` where members cannot be attacked: while more are trained, without margins, in one
+    block, or without examples that some include and some leave out.
     """
     cell = registry.cell(request.cell)
+    if not cell.complete:
+        raise MemregError(
+            f"{cell} is getting more members: attack it when the command that trains it is done"
+        )
     margins, found = attack(cell)
     known = margins.known
     curves_of = curves(known, found)

@@ -20,7 +20,6 @@ from mlflow.tracking.context.registry import resolve_tags
 
 from memreg.cell import Cell
 from memreg.errors import MemregError
-from memreg.estimators.statistics import OF_PRIVACY
 from memreg.members import Members
 from memreg.registry.api import Api, newest
 from memreg.registry.artifacts import Artifacts
@@ -163,7 +162,6 @@ class CellWriter(RunWriter):
         self.complete = False
         self.client.update_run(self.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
         self.log(tags={"memreg.status": "training"})
-        self.withdraw(lambda key: key.startswith(OF_PRIVACY))
         for name in self.damaged:
             self.artifacts.set_aside(name)
         self.damaged.clear()

@@ -49,6 +49,8 @@ def margins_of(cell: StoredCell) -> Margins:
     if np.isnan(margin[:, n:]).any():
         margin = margin[:, :n]
     block = np.array([cell.cell.design.block(int(m)) for m in members.member], np.int64)
+    if not len(block):
+        raise MemregError(f"{cell}: all members diverged, and there is nothing to attack")
     if len(np.unique(block)) < 2:
         raise MemregError(
             f"{cell} has one block of members, and a member is attacked by those of other blocks: train more"
@@ -66,11 +68,14 @@ def attack(cell: StoredCell, chosen: Collection[str] = tuple(ATTACKS)) -> tuple[
     """Attack a cell's members; chosen: of ATTACKS. Raises `MemregError` where that cannot be done."""
     margins = margins_of(cell)
     found = attacked(margins.known, chosen)
-    if any(all(np.isnan(row).all() for row in score) for score in found.scores.values()):
-        raise MemregError(
-            f"{cell} has {len(margins.known.block)} members: without a block of them, no example has two "
-            "members with it and two without it: train more"
-        )
+    included = margins.known.included
+    for score in found.scores.values():
+        for side in (included, ~included):
+            if not any((on & ~np.isnan(row)).any() for row, on in zip(score, side, strict=True)):
+                raise MemregError(
+                    f"{cell} has {len(included)} members: without a block of them, no example has two with "
+                    "it and two without it to attack the others by: train more"
+                )
     return margins, found
 
 
@@ -120,5 +125,5 @@ def _turned(known: Known, chunk: slice) -> tuple[NDArray[np.float16], Mask]:
 
 def _chunks(known: Known) -> Iterator[slice]:
     k, n = known.included.shape
-    step = max(1, CHUNK // k)
+    step = max(1, CHUNK // max(k, 1))
     return (slice(first, min(first + step, n)) for first in range(0, n, step))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from memreg.errors import TakenError
 from memreg.estimators.scores import score_table
+from memreg.estimators.statistics import OF_PRIVACY
 from memreg.estimators.summary import summarise
 from memreg.members import Members, tallied
 from memreg.registry import CellWriter
@@ -67,6 +68,7 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
     metrics["diverged"] = len(writer.members) - metrics["members"]
     if seconds := writer.logged("member/train_seconds"):
         metrics["train_seconds"] = sum(seconds.values())
+    writer.withdraw(lambda key: key.startswith(OF_PRIVACY))  # it was of fewer members
     writer.end("FINISHED")  # first: a cell that is complete is not looked at again
     writer.log(
         metrics=metrics,

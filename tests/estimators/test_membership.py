@@ -5,11 +5,11 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from memreg.design import Subsets
+from memreg.design import LeaveOneOut, Subsets
 from memreg.estimators import attacks, reference
 from memreg.estimators.bootstrap import jackknife_interval
-from memreg.estimators.membership import REFITTED, Known, attacked, curves
-from memreg.estimators.reference import Blocks, Side, side
+from memreg.estimators.membership import REFITTED, Known, attacked, curves, few
+from memreg.estimators.reference import Blocks, Side, side, sort_key
 from memreg.estimators.roc import RATES, Roc, bin_of, held, lower_edge, roc, threshold, trials
 from memreg.estimators.vulnerability import found_at, separation_interval, separations, typical
 from memreg.margins import clipped, probability, stored
@@ -198,7 +198,7 @@ def _of_fresh(world, known, pooled, at, points=4000):
     sides = [side(arranged, inside & there), side(arranged, ~inside & there)]
     sides = [Side(s.count[:, 1:], s.median[:, 1:], s.variance[:, 1:]) for s in sides]
     if pooled:
-        sides = [reference.pooled([one])[0] for one in sides]
+        (sides,) = reference.pooled([tuple(sides)])
     quantiles = norm.ppf((np.arange(points) + 0.5) / points)[:, None]
     fresh = (world.mean_in + quantiles * world.sd_in)[:, :, None]
     scores = attacks.online(fresh, *sides)[:, :, 0]
@@ -249,8 +249,9 @@ def test_a_threshold_lets_through_its_share_and_bins_keep_the_order():
         passed = (score >= threshold(counted, rate))[~included].mean()
         assert passed == pytest.approx(rate, rel=0.1)
     ordered = np.sort(score.ravel())
-    assert (np.diff(bin_of(ordered)) >= 0).all()
-    assert all(lower_edge(int(b)) <= v for b, v in zip(bin_of(ordered[::500]), ordered[::500], strict=True))
+    bins = bin_of(sort_key(ordered))
+    assert (np.diff(bins) >= 0).all()
+    assert all(lower_edge(int(b)) <= v for b, v in zip(bins[::500], ordered[::500], strict=True))
     curve = roc(counted.count.sum(0))
     assert curve.auc == pytest.approx(0.5, abs=0.01)
     assert np.isnan(threshold(trials(score[:, :100], included[:, :100], np.repeat([0, 1], 10)), 0.001))
@@ -283,3 +284,68 @@ def test_the_jackknife_of_a_mean_is_students_interval():
     assert jackknife_interval(values.mean(), without) == pytest.approx(
         (values.mean() - half, values.mean() + half)
     )
+
+
+@pytest.mark.parametrize("odds", [-20, -1000, -60_000])
+def test_rmia_finds_nothing_in_what_all_members_are_equally_sure_of(odds):
+    """The probability itself is 0 in float16 below about -17, and in float64 below -745."""
+    known = World(30).drawn(40)
+    known.margin[:, 7] = odds
+    expected = known.margin.copy()
+    expected[:, 7] = 5
+    inside = known.included
+    same = attacked(Known(expected, inside, known.block)).scores["rmia"]
+    found = attacked(known).scores["rmia"]
+    np.testing.assert_allclose(found[:, 7], same[:, 7], atol=0.02)
+    test = known.margin.copy()
+    test[:, inside.shape[1] + 3] = odds
+    assert np.isfinite(attacked(Known(test, inside, known.block)).scores["rmia"]).all()
+
+
+def test_intervals_are_of_the_attack_that_is_told_of():
+    """Near the number from which on each example has a variance of its own, a block less is too few."""
+    world = World(300)
+    known = world.drawn(101, r=0.55)
+    found = attacked(known)
+    fewer = known.part(known.block != known.block[0])
+    assert len(np.unique(known.block)) <= REFITTED
+    assert few(fewer)
+    assert not found.pooled
+    summary = curves(known, found)["online"].summary()
+    assert summary["auc_high"] - summary["auc_low"] < 0.06
+
+
+def test_members_of_leave_one_out_are_as_many_as_are_without_each_target():
+    design = LeaveOneOut(targets=tuple(range(10)))
+    included = np.stack([design.included(j, 60) for j in range(1000)])
+    block = np.array([design.block(j) for j in range(1000)])
+    margin = stored(np.random.default_rng(0).normal(np.where(included, 6, 3), 1))
+    known = Known(margin, included, block)
+    assert not few(known)
+    found = attacked(known)
+    assert not found.pooled
+    assert curves(known, found)["online"].summary()["auc"] > 0.95
+    for name, score in found.scores.items():
+        assert np.isnan(score[:, 10:]).all(), f"{name} has no scores of examples that are always included"
+
+
+def test_all_attacks_are_scored_on_the_same_members_and_examples():
+    rng = np.random.default_rng(0)
+    known = World(20).drawn(30)
+    included = rng.random(known.included.shape) < 0.9
+    scores = attacked(Known(known.margin, included, known.block)).scores
+    assert set(scores) == {"online", "offline", "rmia", "threshold"}
+    unknown = [np.isnan(score) for score in scores.values()]
+    assert unknown[0].any()
+    assert not unknown[0].all()
+    assert all((one == unknown[0]).all() for one in unknown)
+
+
+def test_more_blocks_than_are_attacked_anew_leave_out_their_own_trials():
+    known = World(50).drawn(150)
+    curve = curves(known, attacked(known, ["online"]))["online"]
+    without = curve.without(lambda one: np.array([one.auc, one.negatives]))
+    rest = known.block != 3
+    score = attacked(known, ["online"]).scores["online"]
+    expected = roc(trials(score[rest], known.included[rest], known.block[rest]).count.sum(0))
+    assert without[3] == pytest.approx([expected.auc, expected.negatives])

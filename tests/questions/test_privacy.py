@@ -1,5 +1,7 @@
 """`memreg privacy`: what it keeps, what it says, and what becomes of it when a cell grows."""
 
+from dataclasses import replace
+
 import mlflow
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from memreg.errors import MemregError
 from memreg.estimators.statistics import PRIVACY
 from memreg.registry import Registry
 from memreg.registry.shards import write_shard
-from memreg.scoring.privacy import margins_of
+from memreg.scoring.privacy import attack, margins_of, separations_in_halves
 
 CELLS = [{"dataset": "digits+subset=300", "augmentation": 0, "epochs": e} for e in (4, 8, 16)]
 
@@ -37,7 +39,7 @@ def test_a_cell_is_attacked_and_what_is_found_is_kept_beside_its_scores(attacked
     out = program(monkeypatch, capsys, memreg, "privacy", "--cell", cell.hash[:12])
     assert "40 members, each attacked with the others: of what it was trained on, LiRA finds" in out
     assert "an unknown share (it takes 10,000 trials without the example, and there are 3,600)" in out
-    assert "all examples share one variance" in out
+    assert "All examples share one variance" in out
 
     table = cell.scores("privacy")
     assert len(table) == cell.n_train == 300
@@ -93,7 +95,7 @@ def test_what_was_said_of_fewer_members_is_withdrawn_when_a_cell_grows(tmp_path,
     cells = [{"dataset": "digits+subset=100", "augmentation": 0}]
     hash_ = run(tiny(members=20, cells=cells), tmp_path).cells["cell"][0]
     out = program(monkeypatch, capsys, memreg, "privacy", "--cell", hash_)
-    assert "[no interval: it takes 3 blocks]" in out
+    assert "[no interval: it takes more blocks of members]" in out
     assert Registry().cell(hash_).metrics["privacy/auc"] > 0
     run(tiny(members=30, cells=cells), tmp_path)
     grown = Registry().cell(hash_)
@@ -111,7 +113,7 @@ def test_members_that_cannot_be_attacked_are_refused_in_a_line(tmp_path, monkeyp
         {"dataset": "digits+subset=100", "epochs": 1, "r": 0.5, "members": 4},
     ]
     hashes = run(tiny(members=10, cells=cells), tmp_path).cells["cell"]
-    said = ("has one block of members", "has no example that some", "no example has two members")
+    said = ("has one block of members", "has no example that some", "no example has two with")
     for hash_, match in zip(hashes, said, strict=True):
         bad_input(monkeypatch, capsys, memreg, "privacy", "--cell", hash_, match=match)
 
@@ -131,3 +133,48 @@ def test_members_without_margins_are_attacked_with_a_warning(attacked, monkeypat
     assert clipped > 0
     out = program(monkeypatch, capsys, memreg, "privacy", "--cell", cell.hash)
     assert f"Warning: of 40 members {clipped} have no margins but p_label" in " ".join(out.split())
+
+
+def test_halves_of_blocks_that_are_all_in_one_say_nothing(attacked, monkeypatch):
+    directory, outcome = attacked
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    known = margins_of(Registry().cell(outcome.cells["cell"][0])).known
+    even = separations_in_halves(known.part(known.block % 2 == 0))
+    assert np.isnan(even[1]).all()
+    assert np.isfinite(even[0]).all()
+
+
+def test_members_that_tell_of_one_side_alone_are_refused(attacked, monkeypatch):
+    """Every example is left out by two members of different blocks: the left-out ones have one other each."""
+    directory, outcome = attacked
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    cell = Registry().cell(outcome.cells["cell"][0])
+    margins = margins_of(cell)
+    included = np.ones_like(margins.known.included)
+    included[[0, 10]] = False
+    one_sided = replace(margins, known=replace(margins.known, included=included))
+    monkeypatch.setattr("memreg.scoring.privacy.margins_of", lambda cell: one_sided)
+    with pytest.raises(MemregError, match="no example has two with it and two without it"):
+        attack(cell)
+
+
+def test_a_cell_that_is_getting_more_members_is_refused(attacked, monkeypatch, capsys):
+    directory, outcome = attacked
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    cell = Registry().cell(outcome.cells["cell"][0])
+    client = mlflow.MlflowClient(uri(directory))
+    client.set_tag(cell.run_id, "memreg.status", "training")
+    bad_input(monkeypatch, capsys, memreg, "privacy", "--cell", cell.run_id, match="is getting more members")
+    client.set_tag(cell.run_id, "memreg.status", "complete")
+
+
+def test_without_margins_of_test_examples_rmia_is_left_out_and_that_is_said(attacked, monkeypatch, capsys):
+    directory, outcome = attacked
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    cell = Registry().cell(outcome.cells["cell"][0])
+    margins = margins_of(cell)
+    n = margins.known.included.shape[1]
+    without = replace(margins, known=replace(margins.known, margin=margins.known.margin[:, :n]))
+    monkeypatch.setattr("memreg.scoring.privacy.margins_of", lambda cell: without)
+    out = program(monkeypatch, capsys, memreg, "privacy", "--cell", cell.hash)
+    assert "RMIA is left out" in " ".join(out.split())

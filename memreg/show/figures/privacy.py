@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from memreg.estimators.bootstrap import jackknife_interval
+from memreg.estimators.counts import Floats
 from memreg.estimators.roc import FEWEST, Curves
 from memreg.estimators.statistics import ATTACKS
 from memreg.show.figures.pictures import Picture, picture
@@ -24,14 +25,13 @@ def attack_curves(curves: Mapping[str, Curves], title: str) -> Figure:
     with drawing((6.4, 5.6)) as figure:
         axes = figure.subplots()
         whole = {name: curve.whole for name, curve in curves.items()}
-        least = max(FEWEST / min(curve.negatives for curve in whole.values()), 1e-5)
+        least = min(max(FEWEST / min(curve.negatives for curve in whole.values()), 1e-5), 0.5)
         at = np.geomspace(least, 1, POINTS)
         for colour, (name, curve) in zip(COLOURS, whole.items(), strict=False):
             label = f"{ATTACKS[name]}: AUC {curve.auc:.3f}"
-            axes.plot(at, [curve.true_positive_at(x) for x in at], STYLES[name], color=colour, label=label)
+            axes.plot(at, curve.true_positive_at(at), STYLES[name], color=colour, label=label)
         first = next(iter(curves.values()))
-        ends = [_ends(first, x) for x in at]
-        low, high = np.clip(np.array(ends).T, least / 10, 1)
+        low, high = np.clip(_ends(first, at), least / 10, 1)
         axes.fill_between(at, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label="95 % over members")
         axes.plot(at, at, color=GREY, linewidth=1, label="chance")
         axes.set_xscale("log")
@@ -45,9 +45,11 @@ def attack_curves(curves: Mapping[str, Curves], title: str) -> Figure:
     return figure
 
 
-def _ends(curves: Curves, rate: float) -> tuple[float, float]:
-    without = np.array([curve.true_positive_at(rate) for curve in curves.without])
-    return jackknife_interval(curves.whole.true_positive_at(rate), without)
+def _ends(curves: Curves, rates: Floats) -> Floats:
+    """The ends of the band, [2, rates]."""
+    without = curves.without(lambda curve: curve.true_positive_at(rates)).reshape(-1, len(rates))
+    whole = curves.whole.true_positive_at(rates)
+    return np.array([jackknife_interval(*pair) for pair in zip(whole, without.T, strict=True)]).T
 
 
 def vulnerability(
