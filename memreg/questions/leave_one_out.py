@@ -6,7 +6,6 @@ Two cells are trained: members without targets, and members that leave out no ta
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -94,7 +93,7 @@ def run(request: Request, recipe: Mapping[str, Any], where: Where, progress: Pro
     recipe: fields of it, where the request names no stored cell. Raises `MemregError` before anything is
     written if the input is at fault.
     """
-    scheduled = schedule(request, recipe, Registry(where.tracking_uri), where.data_dir)
+    scheduled = schedule(request, recipe, where)
     whole, without = (item.cell for item in scheduled.resolved)
     grid = Grid("leave_one_out", "Members without their targets, and members on everything.", ())
     with open_study(grid, scheduled.resolved, request.study, where, progress) as opened:
@@ -113,15 +112,15 @@ def run(request: Request, recipe: Mapping[str, Any], where: Where, progress: Pro
         return opened.conclude(opened.table(), truth, truth.in_words())
 
 
-def schedule(
-    request: Request, recipe: Mapping[str, Any], registry: Registry, data_dir: Path | None = None
-) -> Schedule:
-    """Which targets are left out of which members."""
+def schedule(request: Request, recipe: Mapping[str, Any], where: Where) -> Schedule:
+    """Which targets are left out of which members. The registry is asked only where it is named: there may be
+    none yet."""
+    data_dir = where.data_dir
     source, scores, named = None, None, request.dataset
     if "/" not in request.cell:
         if recipe:
             raise MemregError(f"{next(iter(recipe))} is the cell's own: leave it out, or name dataset/model")
-        source = registry.cell(request.cell)
+        source = Registry(where.tracking_uri).cell(request.cell)
         (like,) = resolve_like(source.cell, [(All(), 1)], data_dir, named, request.code)
         if needs_scores(request.targets):
             scores = first_half_scores(source)
@@ -134,7 +133,7 @@ def schedule(
         fields = {"dataset": named, "model": model, "members": 1, **recipe}
         (like,) = resolve([plan_cell(fields, "leave_one_out")], data_dir)
     targets = choose(request.targets, like.dataset.n_train, scores, request.design_seed)
-    design = _design(request, targets, registry)
+    design = _design(request, targets, where)
     wanted = [(design.everything, request.everything), (design, request.members * design.round)]
     by = f" by the first half of {source.hash[:12]}" if source and scores is not None else ""
     code = ",".join(name for name, _ in like.cell.recipe_code)  # the user has named it by now
@@ -142,7 +141,7 @@ def schedule(
     return Schedule(resolved, design, request.targets + by)
 
 
-def _design(request: Request, targets: tuple[int, ...], registry: Registry) -> LeaveOut:
+def _design(request: Request, targets: tuple[int, ...], where: Where) -> LeaveOut:
     fixed: dict[str, Any] = {"seed": request.design_seed, "targets": targets, "r": request.r}
     named = request.neighbours
     if not named and (request.group_size > 1 or request.r < 1):
@@ -152,7 +151,7 @@ def _design(request: Request, targets: tuple[int, ...], registry: Registry) -> L
                 "neighbours=CELL or FILE.json who they are"
             )
         named = request.cell
-    groups = neighbours_of(named, registry) if named else ()
+    groups = neighbours_of(named, where.tracking_uri) if named else ()
     groups = tuple(group for group in groups if set(targets).intersection(group))
     if request.r < 1:
         fixed["kept"] = tuple(sorted({i for group in groups for i in group}))

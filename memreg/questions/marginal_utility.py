@@ -155,7 +155,7 @@ def schedule(request: Request, registry: Registry, data_dir: Path | None = None)
     scores = rescored(source).scores
     verified = _verified(request, source)
     marked, chosen = _marked(request, scores)
-    groups = neighbours_of(request.neighbours or request.cell, registry, source)
+    groups = neighbours_of(request.neighbours or request.cell, registry.tracking_uri, source)
     cells: dict[Design, int] = {All(seed=request.design_seed): request.members}
     chosen_pools = []
     for threshold, scored in marked.items():

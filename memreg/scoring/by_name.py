@@ -132,7 +132,7 @@ def scores_by(estimator: str, cell: StoredCell, neighbours: str | None = None) -
     if neighbours is None:
         table = of_the_user(estimator, cell) if is_code(estimator) else ESTIMATORS[estimator](cell)
     elif estimator == "peers":
-        table = peer_scores(cell, neighbours_of(neighbours, cell.registry, cell))
+        table = peer_scores(cell, neighbours_of(neighbours, cell.registry.tracking_uri, cell))
     else:
         raise MemregError(f"{estimator} uses no neighbours: leave them out")
     table.attrs.setdefault(MEMBERS, {cell.hash: cell.count})

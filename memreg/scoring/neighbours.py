@@ -12,7 +12,7 @@ Groups = tuple[tuple[int, ...], ...]
 PLANTED = "groups"
 
 
-def neighbours_of(text: str, registry: Registry, of: StoredCell | None = None) -> Groups:
+def neighbours_of(text: str, tracking_uri: str | None, of: StoredCell | None = None) -> Groups:
     """Groups by name: `groups`, those that were planted in the data set of the cell `of`; a JSON file's; or
     those that co-influence finds in the members of a cell.
     """
@@ -20,7 +20,7 @@ def neighbours_of(text: str, registry: Registry, of: StoredCell | None = None) -
         return planted(of)
     if Path(text).is_file() or text.endswith(".json"):
         return read_neighbours(Path(text))
-    return found_in(registry.cell(text))
+    return found_in(Registry(tracking_uri).cell(text))
 
 
 def planted(cell: StoredCell) -> Groups:

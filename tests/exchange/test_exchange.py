@@ -16,6 +16,7 @@ from studies import bad_input, uri
 from memreg.cell import Cell
 from memreg.cli import memreg
 from memreg.design import Imported
+from memreg.engines import Resources, engine
 from memreg.errors import MemregError
 from memreg.exchange.incoming import AT_ONCE, From, bring_in, from_outside
 from memreg.exchange.layouts import read
@@ -27,6 +28,7 @@ from memreg.recipe import Recipe
 from memreg.registry import Registry
 from memreg.scoring.by_name import gaussian_scores, peer_scores, shrunk_scores
 from memreg.show.terminal import Reporter
+from memreg.studies.study import Where
 
 SCORES = ["score", "standard_error", "low", "high", "included_count", "excluded_count"]
 
@@ -382,7 +384,7 @@ def test_imported_cells_cannot_be_trained(here):
     with Reporter() as progress:
         bring_in([cell], From("theirs", "imported", "A table."), progress)
     with pytest.raises(MemregError, match="was imported: how to train more"):
-        schedule(Request(cell=cell.cell.hash, targets="random:2"), {}, Registry())
+        schedule(Request(cell=cell.cell.hash, targets="random:2"), {}, Where(engine("local", Resources())))
     with pytest.raises(MemregError, match="cannot be trained"):
         cell.cell.design.check(100)
     with pytest.raises(MemregError, match="design: must be"):
