@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from memreg import margins
 from memreg.estimators.counts import Tally, tally
+from memreg.estimators.traces import Traces
 
 MOST_CLASSES = 65_535
 """That `predicted` can name, beside the value for none."""
@@ -49,6 +50,8 @@ class Prediction:
     """Softmax probability of the given label, shape [N], where there is no `margin`."""
     curve: dict[str, dict[int, float]] = field(default_factory=dict)
     """Of `train_loss` and `test_accuracy` the values by epoch. Only the first member of a cell has one."""
+    trace: Traces | None = None
+    """What training showed of each training example, where that was asked for."""
 
 
 COLUMNS = ("member", "seed", "included", "predicted", "p_max", "margin")

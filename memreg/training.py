@@ -25,8 +25,11 @@ from memreg.data.batches import batches, scale
 from memreg.data.dataset import Dataset
 from memreg.errors import MemregError
 from memreg.members import Prediction, no_class
+from memreg.models.evaluation import evaluation
 from memreg.models.trial import in_format, memory_format
+from memreg.observers import Recorder
 from memreg.recipe import Recipe
+from memreg.tracing import Tracing
 from memreg.user_code import called
 
 Augmentation = augmentation.Draws | Callable[[Tensor], Tensor] | None
@@ -42,6 +45,8 @@ class Setting:
     loader: str = "memory"
     curve: bool = False
     """Keep each epoch's mean training loss and its test accuracy."""
+    tracing: Tracing | None = None
+    """Keep what training shows of each training example."""
 
 
 HERE = Setting()
@@ -78,6 +83,7 @@ def train_member(
     rows = torch.from_numpy(np.flatnonzero(included))
     order = batch_order(rows, steps, recipe.batch_size, _stream(seed, ORDER))
     draws = augmentation_of(recipe, dataset, order.numel(), _stream(seed, AUGMENTATION))
+    recorder = Recorder(setting.tracing, recipe, dataset, steps, seed) if setting.tracing else None
     with (
         torch.random.fork_rng(devices=[target] if target.type == "cuda" else []),
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
@@ -85,10 +91,11 @@ def train_member(
         torch.manual_seed(random.seed(seed, INITIALISATION))
         model = new_model(recipe, dataset, target)
         logs: dict[str, dict[int, float]] = {"train_loss": {}, "test_accuracy": {}} if setting.curve else {}
-        fit(model, recipe, dataset, Steps(order, draws), logs, setting.loader)
+        fit(model, recipe, dataset, Steps(order, draws), logs, setting.loader, recorder)
     predicted, margin, p_max = predict(model, dataset)
     seconds = time.perf_counter() - start
-    return Prediction(0, seed, included, predicted, p_max, seconds, margin, curve=logs)
+    trace = recorder.trace(included, rates_of(recipe, steps)) if recorder else None
+    return Prediction(0, seed, included, predicted, p_max, seconds, margin, curve=logs, trace=trace)
 
 
 def new_model(recipe: Recipe, dataset: Dataset, device: torch.device) -> nn.Module:
@@ -117,6 +124,12 @@ def triangle(steps: int, peak: float, warmup: float) -> NDArray[np.float64]:
     return peak * np.interp(middle, [0, warmup, 1], [0, 1, 0])
 
 
+def rates_of(recipe: Recipe, steps: int) -> NDArray[np.float64]:
+    """Learning rate of each step, shape [steps]; of an optimizer of the user's, its share of the peak."""
+    peak = recipe.learning_rate if recipe.optimizer is None else 1.0
+    return triangle(steps, peak, recipe.warmup)
+
+
 def fit(
     model: nn.Module,
     recipe: Recipe,
@@ -124,8 +137,9 @@ def fit(
     seen: Steps,
     logs: dict[str, dict[int, float]],
     loader: str = "memory",
+    recorder: Recorder | None = None,
 ) -> None:
-    """Train `model` step by step.
+    """Train `model` step by step, and let `recorder` look at it at its checkpoints.
 
     Where `logs` has the keys `train_loss` and `test_accuracy`, notes them at the end of each epoch, counted
     from 1; where a step ends several, of the last.
@@ -150,7 +164,8 @@ def fit(
             logs["train_loss"][epoch] = float(torch.stack(losses).mean())
             logs["test_accuracy"][epoch] = _test_accuracy(model, dataset)
             losses = []
-            model.train()
+        if recorder is not None and step in recorder.steps:
+            recorder.look(step, model)
 
 
 def augmentation_of(
@@ -167,13 +182,13 @@ def _updates(parameters: list[nn.Parameter], recipe: Recipe, steps: int) -> Call
     """(loss, step) -> the parameters updated in place."""
     if recipe.optimizer is None:
         velocities: list[Tensor | None] = [None] * len(parameters)
-        rates = triangle(steps, recipe.learning_rate, recipe.warmup)
+        rates = rates_of(recipe, steps)
         return lambda loss, step: sgd_step(
             parameters, velocities, torch.autograd.grad(loss, parameters), recipe, rates[step]
         )
     optimizer = optimizer_of_the_user(recipe.optimizer, parameters)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    shape = triangle(steps, 1.0, recipe.warmup)
+    shape = rates_of(recipe, steps)
 
     def update(loss: Tensor, step: int) -> None:
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -251,9 +266,9 @@ def sgd_step(
 def _logits(model: nn.Module, images: NDArray[np.uint8], batch: int = 1024) -> Tensor:
     """float32 [n, classes], whatever the training's precision: bf16 has so few digits that classes tie."""
     device = next(model.parameters()).device
-    model.eval()
     starts = range(0, len(images), batch)
-    return torch.cat([model(scale(memory.tensor(images[i : i + batch]).to(device))) for i in starts])
+    with evaluation(model):
+        return torch.cat([model(scale(memory.tensor(images[i : i + batch]).to(device))) for i in starts])
 
 
 def _test_accuracy(model: nn.Module, dataset: Dataset) -> float:

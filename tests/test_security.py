@@ -132,7 +132,7 @@ def stored(tmp_path, monkeypatch):
             dataset=dataset, dataset_fingerprint="f" * 64, recipe=Recipe(model="vgg3-w8"), design=Subsets()
         )
         with Leases(store.client, parent.run_id) as leases:
-            ((writer, _),) = store.claim([(cell, ())], parent, "by-hand", leases)
+            ((writer, _),) = store.claim([(cell, (), None)], parent, "by-hand", leases)
         writer.artifacts.put("cell.json", lambda path: path.write_text(cell.canonical_json()))
         writer.log(params={"dataset": dataset}, tags={"memreg.status": "complete"})
         return writer

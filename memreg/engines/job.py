@@ -8,6 +8,7 @@ from memreg.data.dataset import Dataset
 from memreg.errors import MemregError
 from memreg.members import Prediction
 from memreg.resources import Resources
+from memreg.tracing import Tracing
 
 AHEAD = 2  # jobs submitted per worker: enough that none waits for the driver
 ATTEMPTS = 3  # a member whose worker dies this often is given up
@@ -17,6 +18,8 @@ ATTEMPTS = 3  # a member whose worker dies this often is given up
 class Job:
     cell: Cell
     member: int
+    tracing: Tracing | None = None
+    """Whether it keeps a trace, and of what."""
 
 
 @dataclass(frozen=True)

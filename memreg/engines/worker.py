@@ -8,6 +8,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from memreg.data.dataset import Dataset
@@ -52,9 +53,10 @@ def run_job(job: Job, dataset: Dataset, device: str, loader: str) -> Prediction:
             design.included(job.member, n),
             design.member_seed(job.member),
             design.size(n),
-            Setting(device, loader, curve=job.member == 0),
+            Setting(device, loader, curve=job.member == 0, tracing=job.tracing),
         )
-        return replace(trained, member=job.member)
+        numbered = trained.trace and replace(trained.trace, member=np.array([job.member], np.int32))
+        return replace(trained, member=job.member, trace=numbered)
     except (MemoryError, RuntimeError) as error:
         if not _out_of_memory(error):
             raise
@@ -66,8 +68,9 @@ def run_job(job: Job, dataset: Dataset, device: str, loader: str) -> Prediction:
 
 def _same_code(job: Job) -> None:
     """Raise `MemregError` where this process has other code of the user's than the cell was planned with."""
-    for name, planned in job.cell.code:
-        if digest("code", name) != planned:
+    observers = job.tracing.observers if job.tracing else ()
+    for name, planned in (*job.cell.code, *observers):
+        if planned and digest("code", name) != planned:
             raise MemregError(
                 f"{name} has changed since the study began, or is another one on {platform.node()}: put it "
                 "back, and run the same command again to go on"

@@ -27,12 +27,13 @@ from memreg.exchange.incoming import Incoming
 from memreg.files import write_atomically
 from memreg.registry import Registry
 from memreg.registry.shards import read_shard
+from memreg.registry.traces import FOLDER, read_trace, trace_name
 from memreg.studies.record import SERIES
 
 VERSION = 1
 MANIFEST = "manifest.json"
 FILES = re.compile(
-    r"[0-9a-f]{64}/(cell\.json|examples\.parquet|series\.json|scores-[A-Za-z0-9_]+\.parquet|members\.parquet|predictions/[0-9]{6,10}\.arrow)"
+    r"[0-9a-f]{64}/(cell\.json|examples\.parquet|series\.json|scores-[A-Za-z0-9_]+\.parquet|members\.parquet|(predictions|traces)/[0-9]{6,10}\.arrow)"
 )
 KEPT_SERIES = (*SERIES, "epoch/train_loss", "epoch/test_accuracy")
 BLOCK = 1 << 20
@@ -184,10 +185,18 @@ def _incoming(directory: Path, name: str) -> Incoming:
         members += read_.member.tolist()
     if not members or len({*members}) < len(members):
         raise MemregError(f"{name} has no members, or one twice")
-    kept = (*directory.glob("scores-*.parquet"), *directory.glob("members.parquet"))
-    tables = {path.name: path for path in kept}
-    for path in tables.values():
+    for trace in directory.glob(f"{FOLDER}/*.arrow"):
+        found, _ = read_trace(trace, cell.hash, cell.dataset_fingerprint)
+        if (
+            trace_name(int(found.member[0])) != f"{FOLDER}/{trace.name}"
+            or found.included.shape[1] != sizes[0]
+        ):
+            raise MemregError(f"{name}/{FOLDER}/{trace.name} is of another member or of other examples")
+    kept = [*directory.glob("scores-*.parquet"), *directory.glob("members.parquet")]
+    for path in kept:
         pd.read_parquet(path)
+    kept += directory.glob(f"{FOLDER}/*.arrow")
+    tables = {str(path.relative_to(directory)): path for path in kept}
     series = {key: value for key, value in about.series.items() if key in KEPT_SERIES}
     return Incoming(
         cell, members, examples, lambda: map(read, shards), about.parameters, series, tables=tables

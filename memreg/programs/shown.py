@@ -10,7 +10,8 @@ from memreg.studies.study import Outcome, Where
 
 def where(training: Training, resources: Resources) -> Where:
     """Make the engine ready. Raises `MemregError` where it cannot give what is asked for."""
-    return Where(engine(training.engine, resources), training.data_dir, wait=training.wait)
+    tracing = training.tracing
+    return Where(engine(training.engine, resources), training.data_dir, wait=training.wait, tracing=tracing)
 
 
 def show_study(outcome: Outcome[Answer | None]) -> None:

@@ -1,20 +1,17 @@
 """Prediction shards: one Arrow IPC file (Feather v2, zstd) with a row per member. Never a pickle."""
 
-import json
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from memreg import margins
 from memreg.errors import MemregError
-from memreg.files import write_atomically
 from memreg.members import COLUMNS, SURE, Members
 from memreg.registry.artifacts import Artifacts
+from memreg.registry.columns import UNREADABLE, first_line, read_columns, write_columns
 
 SCHEMA = "2"
 """With `margin`, and `p_other`: the probability of the predicted class where that is not the label's own,
@@ -25,8 +22,7 @@ KEPT = ("member", "seed", "included", "predicted", "p_max")
 def write_shard(path: Path, members: Members, cell: str, dataset_fingerprint: str) -> None:
     """Write members under `path`: complete there or not there at all.
 
-    cell: the cell hash. Each column's CRC-32 goes into the schema metadata, since neither Arrow nor zstd
-    frames as Arrow writes them would notice a flipped bit.
+    cell: the cell hash.
     """
     arrays = {name: members.columns[name] for name in (*KEPT, *SURE) if name in members.columns}
     arrays |= {"member": members.member.astype(np.int32), "seed": members.seed.astype(np.int64)}
@@ -40,20 +36,8 @@ def write_shard(path: Path, members: Members, cell: str, dataset_fingerprint: st
         "memreg.dataset_fingerprint": dataset_fingerprint,
         "n_train": str(n_train),
         "n_test": str(n - n_train),
-        "memreg.crc32": json.dumps({name: _crc(array) for name, array in arrays.items()}),
     }
-    table = pa.table({name: _to_arrow(array) for name, array in arrays.items()})
-    table = table.replace_schema_metadata(metadata)
-
-    def write(temporary: Path) -> None:
-        options = pa.ipc.IpcWriteOptions(compression="zstd")
-        with (
-            pa.OSFile(str(temporary), "wb") as sink,
-            pa.ipc.new_file(sink, table.schema, options=options) as writer,
-        ):
-            writer.write_table(table)
-
-    write_atomically(path, write)
+    write_columns(path, arrays, metadata)
 
 
 def read_shard(
@@ -68,35 +52,36 @@ def read_shard(
     """
     if unknown := set(columns) - {*KEPT, *SURE}:
         raise MemregError(f"members have no column {min(unknown)}: there are {', '.join((*KEPT, *SURE))}")
+    sizes = dict[str, int]()
+    wanted = [name for name in columns if name not in SURE]
+    sure: list[str] = []
+
+    def chosen(metadata: Mapping[str, str], there: list[str]) -> list[str]:
+        if metadata.get("memreg.schema") not in ("1", SCHEMA):
+            raise MemregError(
+                f"{path}: not a prediction shard of schema 1 or {SCHEMA} but "
+                f"{metadata.get('memreg.schema', 'none')}"
+            )
+        check_belongs(path, metadata, cell, dataset_fingerprint)
+        sizes.update(n_train=int(metadata["n_train"]), n_test=int(metadata["n_test"]))
+        sure.extend(name for name in SURE if name in there)
+        names = dict.fromkeys([*wanted, *(sure if len(wanted) < len(columns) else [])])
+        if "p_max" in names and "margin" in sure:
+            del names["p_max"]
+            names |= {"p_other": None, "margin": None}
+        return list(names)
+
     try:
-        with pa.memory_map(str(path)) as source:
-            schema = pa.ipc.open_file(source).schema
-            metadata = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
-            if metadata.get("memreg.schema") not in ("1", SCHEMA):
-                raise MemregError(
-                    f"{path}: not a prediction shard of schema 1 or {SCHEMA} but "
-                    f"{metadata.get('memreg.schema', 'none')}"
-                )
-            sure = [name for name in SURE if name in schema.names]
-            wanted = [name for name in columns if name not in SURE]
-            asked = sure if len(wanted) < len(columns) else []
-            names = dict.fromkeys([*wanted, *asked])
-            if derived := "p_max" in names and "margin" in sure:
-                del names["p_max"]
-                names |= {"p_other": None, "margin": None}
-            _belongs(path, "cell", metadata["memreg.cell"], cell)
-            _belongs(path, "data set", metadata["memreg.dataset_fingerprint"], dataset_fingerprint)
-            options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in names])
-            table = pa.ipc.open_file(source, options=options).read_all()
-            arrays = {name: _to_numpy(table.column(name).combine_chunks()) for name in names}
-        _check(arrays, metadata)
-        if derived:
+        arrays = read_columns(path, chosen)
+        _check_widths(arrays, **sizes)
+        if "p_other" in arrays:
             other = arrays.pop("p_other")
             arrays["p_max"] = np.where(other == 0, margins.probability(arrays["margin"]), other)
+        asked = sure if len(wanted) < len(columns) else []
         arrays = {name: arrays[name] for name in (*wanted, *asked)}
-    except (OSError, pa.ArrowException, KeyError, ValueError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise MemregError(
-            f"{path}: damaged prediction shard ({_first_line(error)}): run the study again to train "
+            f"{path}: damaged prediction shard ({first_line(error)}): run the study again to train "
             "its members anew"
         ) from error
     return Members(arrays)
@@ -125,15 +110,19 @@ def shard_names(artifacts: Artifacts, cell: str) -> list[str]:
     return names
 
 
-def _check(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> None:
-    crc32 = json.loads(metadata["memreg.crc32"])
-    n_train, n_test = int(metadata["n_train"]), int(metadata["n_test"])
+def check_belongs(
+    path: Path, metadata: Mapping[str, str], cell: str | None, dataset_fingerprint: str | None
+) -> None:
+    """Raise `MemregError` for a file of another cell or data set than named, where they are."""
+    _belongs(path, "cell", metadata["memreg.cell"], cell)
+    _belongs(path, "data set", metadata["memreg.dataset_fingerprint"], dataset_fingerprint)
+
+
+def _check_widths(arrays: Mapping[str, NDArray[Any]], n_train: int, n_test: int) -> None:
     widths = {"member": (), "seed": (), "exact": (), "included": (n_train,)}
     for name, array in arrays.items():
         if array.shape[1:] != widths.get(name, (n_train + n_test,)):
             raise ValueError(f"column '{name}' has the wrong width")
-        if _crc(array) != crc32[name]:
-            raise ValueError(f"column '{name}' fails its checksum")
 
 
 def _belongs(path: Path, what: str, found: str, expected: str | None) -> None:
@@ -142,30 +131,3 @@ def _belongs(path: Path, what: str, found: str, expected: str | None) -> None:
             f"{path}: belongs to another {what} ({found[:12]}, not {expected[:12]}): "
             "put back the file that was here, or run the study again"
         )
-
-
-def _to_arrow(array: NDArray[Any]) -> pa.Array:
-    values = pa.array(array.reshape(-1))
-    return values if array.ndim == 1 else pa.FixedSizeListArray.from_arrays(values, array.shape[1])
-
-
-def _to_numpy(column: pa.Array) -> NDArray[Any]:
-    if not pa.types.is_fixed_size_list(column.type):
-        return np.asarray(column.to_numpy(zero_copy_only=False))
-    values, width = column.flatten(), column.type.list_size
-    if pa.types.is_boolean(values.type):
-        bits = np.frombuffer(values.buffers()[1], np.uint8)
-        flat = np.unpackbits(bits, count=len(values), bitorder="little").view(np.bool_)
-    else:
-        flat = values.to_numpy()
-    return flat.reshape(-1, width)
-
-
-def _crc(array: NDArray[Any]) -> int:
-    if array.dtype == np.bool_:
-        array = np.packbits(array)
-    return zlib.crc32(np.ascontiguousarray(array).data)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

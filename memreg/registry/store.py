@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, Metric, Param, RunStatus, RunTag
@@ -20,6 +21,7 @@ from mlflow.tracking.context.registry import resolve_tags
 
 from memreg.cell import Cell
 from memreg.errors import MemregError
+from memreg.estimators.traces import Traces
 from memreg.members import Members
 from memreg.registry.api import Api, newest
 from memreg.registry.artifacts import Artifacts
@@ -29,7 +31,9 @@ from memreg.registry.holding import KEY, holding_tag, merged_commands, position
 from memreg.registry.leases import SETTLE, Leases, driven, end_status
 from memreg.registry.provenance import provenance
 from memreg.registry.shards import read_shard, write_shard
+from memreg.registry.traces import FOLDER, read_trace, trace_name, write_trace
 from memreg.registry.view import run_link, view_tag
+from memreg.tracing import Tracing
 
 EXPERIMENT = "memreg"
 LOGGED = "member/included_accuracy"  # of every member that was ever stored
@@ -114,6 +118,7 @@ class CellWriter(RunWriter):
         self.complete = _complete(run)
         """With metrics as this memreg computes them."""
         self._trained = self.complete or LOGGED in run.data.metrics
+        self._traced = set[int]()
 
     @property
     def members(self) -> set[int]:
@@ -152,9 +157,40 @@ class CellWriter(RunWriter):
                 f"put them back, or let it be trained anew by `mlflow runs delete --run-id {self.run_id}`"
             )
 
-    def done(self, wanted: Collection[int]) -> bool:
-        """Complete, with these members, and undamaged."""
-        return self.complete and self.members.issuperset(wanted) and not self.damaged
+    def done(self, wanted: Collection[int], tracing: Tracing | None = None) -> bool:
+        """Complete, with these members and their traces, and undamaged."""
+        stored = self.complete and self.members.issuperset(wanted) and not self.damaged
+        return stored and not self.untraced(wanted, tracing)
+
+    def untraced(self, wanted: Collection[int], tracing: Tracing | None) -> set[int]:
+        """Members that are to keep a trace and have none as it is asked for."""
+        asked = {m for m in wanted if m < tracing.members} if tracing else set[int]()
+        if tracing is None or not asked - self._traced:
+            return set()
+        for name in self.artifacts.names(FOLDER, ".arrow"):
+            with suppress(MemregError):  # a damaged one is made anew
+                trace, observers = self._trace(name)
+                if tracing.met_by(trace.steps, observers):
+                    self._traced.update(trace.member.tolist())
+        return asked - self._traced
+
+    def store_trace(self, trace: Traces, tracing: Tracing) -> None:
+        """Keep the trace of one member, with what an earlier one has seen at the same checkpoints."""
+        name, observers = trace_name(int(trace.member[0])), dict(tracing.observers)
+        if name in self.artifacts.names(FOLDER, ".arrow"):
+            with suppress(MemregError):
+                earlier, others = self._trace(name)
+                if np.array_equal(earlier.steps, trace.steps):
+                    trace, observers = trace.with_earlier(earlier), others | observers
+        self.artifacts.put(
+            name,
+            lambda path: write_trace(path, trace, observers, self.cell.hash, self.cell.dataset_fingerprint),
+        )
+        self._traced.update(trace.member.tolist())
+
+    def _trace(self, name: str) -> tuple[Traces, dict[str, str]]:
+        path = self.artifacts.get(name)
+        return read_trace(path, self.cell.hash, self.cell.dataset_fingerprint)
 
     def reopen(self) -> None:
         """Members are going to be added: running again, not complete until they are in, and rid of damage."""
@@ -175,6 +211,11 @@ class CellWriter(RunWriter):
         )
         self.members.update(members.member.tolist())
         self.log_series(series)
+
+    def counted(self) -> int:
+        """Members that its metrics are of, those that diverged too; 0 before it was first complete."""
+        known = self.client.get_run(self.run_id).data.metrics
+        return int(known.get("members", 0) + known.get("diverged", 0))
 
     def logged(self, key: str) -> dict[int, float]:
         """The newest value of a series at each step."""
@@ -304,17 +345,17 @@ class Store:
 
     def claim(
         self,
-        cells: Sequence[tuple[Cell, Collection[int]]],
+        cells: Sequence[tuple[Cell, Collection[int], Tracing | None]],
         parent: RunWriter,
         study: str,
         leases: Leases,
     ) -> list[tuple[CellWriter, str | None]]:
         """Each cell's run, found or created under the study's run, and which other driver is at work on it.
 
-        Claimed where nobody is, unless it is complete with the members that are wanted.
+        Claimed where nobody is, unless it is complete with the members and traces that are wanted.
         """
-        done = [self._done(cell, wanted) for cell, wanted in cells]
-        left = [cell for (cell, _), writer in zip(cells, done, strict=True) if writer is None]
+        done = [self._done(cell, wanted, tracing) for cell, wanted, tracing in cells]
+        left = [cell for (cell, *_), writer in zip(cells, done, strict=True) if writer is None]
         runs, created, settling = list[Run](), set[str](), False
         for cell in left:
             with exclusive(self.client.tracking_uri) as alone:
@@ -337,12 +378,12 @@ class Store:
         rest = iter(claims)
         return [next(rest) if writer is None else (writer, None) for writer in done]
 
-    def _done(self, cell: Cell, wanted: Collection[int]) -> CellWriter | None:
+    def _done(self, cell: Cell, wanted: Collection[int], tracing: Tracing | None) -> CellWriter | None:
         run = self.find_cell(cell)
         if run is None or not _complete(run):
             return None
         writer = CellWriter(self.client, run, cell)
-        return writer if writer.done(wanted) else None
+        return writer if writer.done(wanted, tracing) else None
 
     def _settle(self, run: Run, cell: Cell, created: Collection[str], leases: Leases) -> Run:
         """The run to use, now that what others did at the same moment is seen."""

@@ -14,10 +14,13 @@ from pydantic import ValidationError
 from memreg.cell import Cell
 from memreg.errors import MemregError
 from memreg.estimators.counts import Tally
+from memreg.estimators.scores import score_table
+from memreg.estimators.traces import Traces
 from memreg.members import COLUMNS, Members, tallied
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.shards import read_shard, shard_names
 from memreg.registry.tables import MEMBERS, PRIVACY, read_table, scores_name
+from memreg.registry.traces import FOLDER, joined, read_trace
 
 if TYPE_CHECKING:
     from memreg.registry.reader import Registry
@@ -123,6 +126,25 @@ class StoredCell:
             self.artifacts.forget(name)  # a study may mend it
             raise
 
+    def traces(self, *quantities: str) -> Traces:
+        """What training showed of each training example, of all members that kept a trace.
+
+        quantities: by default all that each of them has. Raises `MemregError` where no member kept one.
+        """
+        fingerprint, found = self.tags["memreg.dataset_fingerprint"], []
+        for name in self.artifacts.names(FOLDER, ".arrow"):
+            path = self.artifacts.get(name)
+            try:
+                found.append(read_trace(path, self.hash, fingerprint, quantities or None)[0])
+            except MemregError:
+                self.artifacts.forget(name)  # a study may mend it
+                raise
+        if not found:
+            raise MemregError(
+                f"{self} has no traces: `memreg train --like {self.hash[:12]} --trace 20` makes them"
+            )
+        return joined(found)
+
     def tally(self, blocks: bool = False, only: Collection[int] | None = None) -> Tally:
         """Sums over the members that did not diverge, within the design's blocks or over all of them.
 
@@ -175,6 +197,38 @@ class StoredCell:
 
     def files(self) -> Iterator[tuple[str, Path]]:
         """Artifacts from which the cell can be had again, by name: what it is, its tables, its shards."""
-        for folder, suffix in (("", ".json"), ("", ".parquet"), ("predictions", ".arrow")):
+        for folder, suffix in (
+            ("", ".json"),
+            ("", ".parquet"),
+            ("predictions", ".arrow"),
+            (FOLDER, ".arrow"),
+        ):
             for name in self.artifacts.names(folder, suffix):
                 yield name, self.artifacts.get(name)
+
+
+class Part(StoredCell):
+    """A cell as if it had some of its members alone: what is computed from members is from these."""
+
+    def __init__(self, whole: StoredCell, members: Collection[int]) -> None:
+        super().__init__(whole.registry, whole._run, whole.artifacts)
+        self._only = np.fromiter(members, np.int64)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} with {len(self._only)} of its members"
+
+    @property
+    def count(self) -> int:
+        return len(self._only)
+
+    def shards(self, *columns: str) -> Iterator[Members]:
+        """Shards that have some of the members, without the others."""
+        for shard in super().shards(*dict.fromkeys(("member", *(columns or COLUMNS)))):
+            if (chosen := np.isin(shard.member, self._only)).any():
+                yield shard[chosen]
+
+    def scores(self, estimator: str | None = None) -> pd.DataFrame:
+        """Feldman & Zhang's, of these members; other estimators are computed by their names."""
+        if estimator is not None:
+            return super().scores(estimator)
+        return score_table(self.tally().total, self.labels)

@@ -21,6 +21,7 @@ from memreg.registry import CellWriter
 from memreg.registry.leases import Leases, end_status
 from memreg.studies.progress import Progress
 from memreg.studies.record import SERIES, describe, finish
+from memreg.tracing import Tracing
 
 FLUSH_SECONDS = 15.0
 FLUSH_MEMBERS = 100
@@ -60,17 +61,24 @@ class CellTraining:
     wanted: set[int]
     leases: Leases
     writer: CellWriter
+    tracing: Tracing | None = None
     pending: list[Prediction] = field(default_factory=list)
     since: float = 0.0
     """When the first of them began to be trained."""
 
     @property
     def missing(self) -> list[int]:
-        return sorted(self.wanted - self.writer.members)
+        """Members that are to be trained: those that are not stored, and those that lack their trace."""
+        untraced = self.writer.untraced(self.wanted, self.tracing)
+        return sorted((self.wanted - self.writer.members) | untraced)
+
+    def job(self, member: int) -> Job:
+        traced = self.tracing is not None and member < self.tracing.members
+        return Job(self.item.cell, member, self.tracing if traced else None)
 
     @property
     def done(self) -> bool:
-        return self.writer.done(self.wanted)
+        return self.writer.done(self.wanted, self.tracing)
 
     @property
     def leased(self) -> bool:
@@ -81,7 +89,7 @@ def train(cells: Sequence[CellTraining], engine: Engine, progress: Progress) -> 
     """Train and store every missing member of leased cells, and finish each as soon as its last one is in."""
     by_hash = {c.item.cell.hash: c for c in cells}
     datasets = {c.item.dataset.fingerprint: c.item.dataset for c in cells if c.missing and c.item.dataset}
-    jobs = [Job(c.item.cell, m) for c in cells for m in c.missing]
+    jobs = [c.job(m) for c in cells for m in c.missing]
     left = Counter(job.cell.hash for job in jobs)
     unfinished = {h: c for h, c in by_hash.items() if c.missing or not c.writer.complete}
     try:
@@ -134,13 +142,18 @@ def give_back(cells: Iterable[CellTraining], error: BaseException) -> None:
 
 
 def _flush(c: CellTraining) -> None:
+    traced = [(p.trace, c.tracing) for p in c.pending]
     c.pending = [p for p in c.pending if p.member not in c.writer.members]
+    if c.pending or any(trace is not None for trace, _ in traced):
+        c.leases.check(c.writer.run_id)
+    for trace, tracing in traced:
+        if trace is not None and tracing is not None:
+            c.writer.store_trace(trace, tracing)
     if not c.pending:
         return
     points = [(p.member, *_accuracies(p, c.item.labels), p.seconds) for p in c.pending]
     for p in c.pending:  # first: they are in no shard
         c.writer.log_series({f"epoch/{key}": v.items() for key, v in p.curve.items()})
-    c.leases.check(c.writer.run_id)
     c.writer.store(
         Members.of(c.pending),
         {name: [(p[0], p[i]) for p in points] for i, name in enumerate(SERIES, 1)},

@@ -68,7 +68,8 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
     metrics["diverged"] = len(writer.members) - metrics["members"]
     if seconds := writer.logged("member/train_seconds"):
         metrics["train_seconds"] = sum(seconds.values())
-    writer.withdraw(lambda key: key.startswith(OF_PRIVACY))  # it was of fewer members
+    if writer.counted() != len(writer.members):
+        writer.withdraw(lambda key: key.startswith(OF_PRIVACY))  # it was of fewer members
     writer.end("FINISHED")  # first: a cell that is complete is not looked at again
     writer.log(
         metrics=metrics,

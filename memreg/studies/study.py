@@ -34,6 +34,7 @@ from memreg.studies.answer import Answer, log
 from memreg.studies.calibration import hours, in_words
 from memreg.studies.cell_training import CellTraining, Item, give_back, prepare, train
 from memreg.studies.progress import Progress
+from memreg.tracing import Tracing
 
 POLL_SECONDS = 2.0
 
@@ -49,6 +50,8 @@ class Where:
     """None for MLflow's own choice."""
     wait: float = 0.0
     """Seconds to wait for a cell that another driver is at work on."""
+    tracing: Tracing | None = None
+    """What members keep of their training, of every cell that is asked for."""
 
 
 A = TypeVar("A", bound=Answer | None)
@@ -93,10 +96,11 @@ class Study:
         """
         known = [c.item.cell for c in self._cells]
         missing = [item for item in items if item.cell not in known]
-        asked = [(item.cell, set(item.wanted)) for item in missing]
+        tracing = self._where.tracing
+        asked = [(item.cell, set(item.wanted), tracing) for item in missing]
         claims = self._store.claim(asked, self.driver, self.name, self._leases)
         new = [
-            CellTraining(item, set(item.wanted), self._leases, writer)
+            CellTraining(item, set(item.wanted), self._leases, writer, tracing)
             for item, (writer, _) in zip(missing, claims, strict=True)
         ]
         if (busy := _busy(new, [who for _, who in claims])) and not self._where.wait:
@@ -154,7 +158,7 @@ class Study:
     def _claim(self, cells: Sequence[CellTraining]) -> list[str]:
         """Take the cells of the study that are free again; who is at work on the others."""
         claims = self._store.claim(
-            [(c.item.cell, c.wanted) for c in cells], self.driver, self.name, self._leases
+            [(c.item.cell, c.wanted, c.tracing) for c in cells], self.driver, self.name, self._leases
         )
         for c, (writer, _) in zip(cells, claims, strict=True):
             c.writer = writer
@@ -167,6 +171,10 @@ class Study:
     def grow(self, cell: Cell, members: Iterable[int]) -> None:
         """Ask for these members too; `train` trains them."""
         self._find(cell).wanted.update(members)
+
+    def trace(self, cell: Cell, tracing: Tracing) -> None:
+        """Ask that members of a cell keep a trace; `train` trains those anew that have none."""
+        self._find(cell).tracing = tracing
 
     def writer(self, cell: Cell) -> CellWriter:
         """Give the writer of one of the study's cells."""

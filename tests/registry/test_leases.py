@@ -182,7 +182,7 @@ def test_drivers_that_create_a_cell_at_the_same_moment_end_with_one_run_and_one_
         try:
             with lease:
                 barrier.wait()
-                claims = store.claim([(cell, range(3)) for cell in CELLS], parent, "s", lease)
+                claims = store.claim([(cell, range(3), None) for cell in CELLS], parent, "s", lease)
                 won = [writer.run_id for writer, _ in claims if writer.run_id in lease]
                 barrier.wait()
                 return won
@@ -229,7 +229,7 @@ def two(store_uri):
     studies = [store.open_run("study", f"s{i}", {"memreg.study": f"s{i}"}) for i in range(2)]
     first, second = (Leases(store.client, study.run_id) for study in studies)
     with first:
-        ((writer, _),) = store.claim([(CELLS[0], range(3))], studies[0], "s0", first)
+        ((writer, _),) = store.claim([(CELLS[0], range(3), None)], studies[0], "s0", first)
         yield store.client, first, second, writer.run_id, studies[0].run_id
 
 

@@ -1,0 +1,204 @@
+"""What looks at a network while it is trained, and writes down what it sees of each training example.
+
+An observer is a function (network, images, labels) -> {name: numbers}: the network is in evaluation, images
+are float32 [n, channels, height, width] as it takes them, without augmentation, labels int64 [n], and what it
+gives are tensors [n], or [n, d] of vectors. It may take gradients, and must leave the network as it is.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from memreg import margins, random
+from memreg.data import memory
+from memreg.data.batches import scale
+from memreg.data.dataset import Dataset
+from memreg.errors import MemregError
+from memreg.estimators.traces import FIT, Traces
+from memreg.models.evaluation import evaluation
+from memreg.recipe import Recipe
+from memreg.tracing import Tracing
+from memreg.user_code import called, is_code
+
+Observer = Callable[[nn.Module, Tensor, Tensor], Mapping[str, Tensor]]
+BATCH = 1024
+STREAM = 4
+"""Of a member's seed: what observers draw."""
+DRAWS, STEP = 10, 1e-3
+"""Of curvature: directions, and how far along each (Garg, Ravikumar & Roy 2023)."""
+BACKWARD = 3
+"""Passes that an image counts whose gradients are taken; without them it counts one."""
+
+
+@torch.no_grad()
+def fit(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Cross-entropy, the label's log odds, whether it is predicted, and |p - y| (EL2N, Paul et al. 2021)."""
+    logits = model(images).float()
+    own = labels[:, None]
+    margin = logits.gather(1, own)[:, 0] - logits.scatter(1, own, -torch.inf).logsumexp(1)
+    error = logits.softmax(1).scatter_add(1, own, torch.full_like(logits[:, :1], -1))
+    return {
+        "loss": F.softplus(-margin),
+        "margin": margin,
+        "correct": logits.argmax(1) == labels,
+        "el2n": error.norm(dim=1),
+    }
+
+
+def curvature(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """How much the loss bends around each image: the root of E |H v|^2 over random directions v of +1 and -1,
+    H the Hessian of the loss by the image, by differences of its gradient (Hutchinson; Garg, Ravikumar & Roy
+    2023, "Memorization through the lens of curvature of loss function around samples", with their 10
+    directions and step of 1e-3)."""
+    here = _image_gradient(model, images, labels)
+    total = torch.zeros(len(images), device=images.device)
+    for _ in range(DRAWS):
+        direction = STEP * (2.0 * torch.randint_like(images, 2) - 1)
+        change = (_image_gradient(model, images + direction, labels) - here) / STEP
+        total += change.flatten(1).square().sum(1)
+    return {"curvature": (total / DRAWS).sqrt()}
+
+
+def gradient_norm(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Length of the gradient of the loss by weights and bias of the last layer: |p - y| (|h|^2 + 1)^(1/2), h
+    what the layer is given (GraNd of the last layer, Paul et al. 2021)."""
+    given, logits, bias = _last_layer(model, images)
+    error = logits.softmax(1) - F.one_hot(labels, logits.shape[1])
+    return {"gradient_norm": error.norm(dim=1) * (given.square().sum(1) + bias).sqrt()}
+
+
+def features(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """What the last layer is given, [n, width]: kept at the last checkpoint alone."""
+    return {"features": _last_layer(model, images)[0]}
+
+
+OWN: dict[str, Observer] = {"curvature": curvature, "gradient_norm": gradient_norm, "features": features}
+"""By the names that `memreg.tracing` knows."""
+
+
+class Recorder:
+    """Keeps what observers see of one member. It draws from streams of its own, so that a traced member has
+    the bits of one that is not."""
+
+    def __init__(self, tracing: Tracing, recipe: Recipe, dataset: Dataset, steps: int, seed: int) -> None:
+        self.steps = tracing.at(steps)
+        self._tracing, self._recipe, self._dataset = tracing, recipe, dataset
+        self._total, self._seed = steps, seed
+        self._seen: list[dict[str, Tensor]] = []
+        self._passes: dict[str, int] = {}
+
+    def look(self, step: int, model: nn.Module) -> None:
+        """Let every observer look at the network after a step of training."""
+        device = next(model.parameters()).device
+        observers = self._tracing.observers
+        state = {name: value.clone() for name, value in model.state_dict().items()} if observers else {}
+        seen: dict[str, list[Tensor]] = {}
+        last = step == self._total
+        forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+        with evaluation(model), forked:
+            torch.manual_seed(random.seed(self._seed, STREAM, step))
+            for images, labels in self._batches(device):
+                for name in ("fit", *(name for name, _ in observers)):
+                    for key, values in self._asked(name, model, images, labels).items():
+                        if values.ndim == 1 or last:
+                            seen.setdefault(key, []).append(values)
+        if observers and any(not torch.equal(v, state[name]) for name, v in model.state_dict().items()):
+            names = ", ".join(name for name, _ in observers)
+            raise MemregError(f"observers {names}: one has changed the network: it must leave it as it is")
+        self._seen.append({key: torch.cat(parts) for key, parts in seen.items()})
+
+    def trace(self, included: NDArray[np.bool_], rates: NDArray[np.float64]) -> Traces:
+        """What was seen of a member, which is called 0; rates: learning rate of each step, shape [steps]."""
+        kept = {
+            key: _stored(key, [seen[key] for seen in self._seen if key in seen]) for key in self._seen[-1]
+        }
+        taken = self._total * self._recipe.batch_size * BACKWARD
+        return Traces(
+            np.zeros(1, np.int32),
+            included[None],
+            self.steps,
+            rates[self.steps - 1],
+            {name: np.array([count / taken]) for name, count in self._passes.items()},
+            kept,
+        )
+
+    def _batches(self, device: torch.device) -> Any:
+        images, labels = self._dataset.train_images, memory.tensor(self._dataset.train_labels).to(device)
+        for first in range(0, len(images), BATCH):
+            part = slice(first, first + BATCH)
+            yield scale(memory.tensor(images[part]).to(device)), labels[part]
+
+    def _asked(self, name: str, model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """What an observer gives, checked, and how many passes of how many images it took."""
+        count = 0
+
+        def counts(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+            nonlocal count
+            count += len(arguments[0]) * (BACKWARD if torch.is_grad_enabled() else 1)
+
+        hook = model.register_forward_pre_hook(counts)
+        try:
+            if is_code(name):
+                given = called("observer", name, model, images, labels)
+            else:
+                given = (fit if name == "fit" else OWN[name])(model, images, labels)
+        finally:
+            hook.remove()
+        self._passes[name] = self._passes.get(name, 0) + count
+        return _checked(name, given, len(images))
+
+
+def _checked(name: str, given: Any, n: int) -> dict[str, Tensor]:
+    if not isinstance(given, Mapping):
+        raise MemregError(f"observer {name}: returned {type(given).__name__}: it must return a mapping")
+    for key, values in given.items():
+        if name != "fit" and key in FIT:
+            raise MemregError(f"observer {name}: {key} is in every trace already: choose another name")
+        if not isinstance(values, Tensor) or values.ndim not in (1, 2) or len(values) != n:
+            shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise MemregError(f"observer {name}: {key} is {shape}: it must be a tensor [{n}] or [{n}, d]")
+    return {key: values.detach() for key, values in given.items()}
+
+
+def _stored(key: str, seen: list[Tensor]) -> NDArray[Any]:
+    """[1, C, n]; of vectors [1, n, d]. float16 held within its range; truth values as they are."""
+    values = torch.stack(seen) if seen[0].ndim == 1 else seen[-1]
+    array = values.cpu().numpy()
+    if array.dtype != np.bool_:
+        array = margins.stored(array) if key == "margin" else np.clip(array, -65504, 65504).astype(np.float16)
+    return array[None]
+
+
+def _image_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    at = images.detach().requires_grad_()
+    return torch.autograd.grad(F.cross_entropy(model(at), labels, reduction="sum"), at)[0]
+
+
+@torch.no_grad()
+def _last_layer(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, int]:
+    """What the last layer is given, [n, width]; what it gives, [n, classes]; and whether it has a bias.
+
+    Raises `MemregError` for a network that does not end in a linear layer.
+    """
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    passed: list[tuple[Tensor, Tensor, int]] = []
+
+    def keep(module: nn.Module, given: tuple[Tensor, ...], result: Tensor) -> None:
+        passed.append((given[0], result, int(module.bias is not None)))
+
+    hooks = [module.register_forward_hook(keep) for module in linear]
+    try:
+        logits = model(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not passed or passed[-1][0].ndim != 2 or not torch.equal(passed[-1][1], logits):
+        raise MemregError(
+            "gradient_norm and features are of a network that ends in a linear layer: leave them out"
+        )
+    return passed[-1][0].float(), logits.float(), passed[-1][2]
