@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, Mapping[str, Program]] = {
         "train": Program("train", "Train the members of one cell, and score it."),
         "search": Program("search", "Find recipes over a range of test accuracy, or the best."),
         "leave_one_out": Program("leave_one_out", "Score some examples to the letter of Equation 1."),
+        "leaderboard": Program("leaderboard", "Judge cheap stand-ins for the scores."),
         "marginal_utility": Program("marginal_utility", "Test what memorized examples are good for."),
     },
     "Ask what is stored": {

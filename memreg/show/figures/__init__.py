@@ -5,6 +5,7 @@ from memreg.show.figures.correlation import correlation
 from memreg.show.figures.datamodel import datamodel
 from memreg.show.figures.identity import identity
 from memreg.show.figures.influence import influence
+from memreg.show.figures.leaderboard import disagreement, leaderboard
 from memreg.show.figures.marginal_utility import marginal_utility
 from memreg.show.figures.pictures import subpopulations
 from memreg.show.figures.privacy import attack_curves, vulnerability
@@ -18,9 +19,11 @@ __all__ = [
     "attack_curves",
     "correlation",
     "datamodel",
+    "disagreement",
     "error_by_group_size",
     "identity",
     "influence",
+    "leaderboard",
     "marginal_utility",
     "save",
     "score_distribution",

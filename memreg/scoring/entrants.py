@@ -1,0 +1,98 @@
+"""Proxies at several numbers of networks, each repeated with other networks, and judged."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memreg.errors import MemregError
+from memreg.estimators.counts import Floats
+from memreg.estimators.leaderboard import Figure, Judged, Truth, absolute_error, judge
+from memreg.estimators.proxies import NEEDS
+from memreg.estimators.traces import Traces
+from memreg.registry import StoredCell
+from memreg.registry.stored_cell import Part
+from memreg.scoring.proxies import ESTIMATES, from_members, from_traces
+from memreg.user_code import is_code
+
+P = TypeVar("P")
+REPETITIONS = 10
+"""Of a proxy, each from other networks, as far as there are so many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Entrant:
+    """A proxy at some number of networks."""
+
+    proxy: str
+    networks: int
+    cost: float
+    """In trainings of a network on everything."""
+    values: Floats
+    """Of the targets, [repetitions, t]."""
+    judged: Judged
+    plain: Figure | None
+    """The error as it is, of proxies that are scores themselves."""
+
+
+@dataclass
+class Entrants:
+    """Those that are judged against one truth."""
+
+    numbers: Sequence[int]
+    """Of networks."""
+    targets: NDArray[np.int64]
+    truth: Truth
+    entrants: list[Entrant] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    """What could not be judged, and why."""
+
+    def by_traces(self, names: Iterable[str], traces: Traces, members: int) -> None:
+        """Judge proxies that are made of traces. members: those that may be used, the first so many."""
+        found = traces.part(traces.member < members)
+        for name in names:
+            for k in self.numbers:
+                if k <= len(found):
+                    parts = [found.part(slice(first, first + k)) for first in _starts(len(found), k, 1)]
+                    self._enter(name, k, _cost(name, found) * k, parts, from_traces)
+
+    def by_members(self, names: Iterable[str], cell: StoredCell) -> None:
+        """Judge proxies that are made of members which leave examples out, whole blocks of them."""
+        design, stored = cell.cell.design, cell.members("member").member
+        share = design.size(cell.n_train) / cell.n_train
+        block = max(1, int(np.count_nonzero([design.block(int(m)) == 0 for m in stored])))
+        for name in names:
+            for k in self.numbers:
+                if k % block == 0 and k <= len(stored):
+                    starts = _starts(len(stored), k, block)
+                    parts = [Part(cell, stored[first : first + k].tolist()) for first in starts]
+                    self._enter(name, k, share * k, parts, from_members)
+
+    def _enter(
+        self, name: str, k: int, cost: float, parts: Sequence[P], of: Callable[[str, P], Floats]
+    ) -> None:
+        try:
+            values = np.stack([of(name, part)[self.targets] for part in parts])
+        except MemregError as error:
+            if is_code(name):
+                raise
+            self.skipped.append(f"{name} at {k} networks ({error})")
+            return
+        plain = absolute_error(values, self.truth) if name in ESTIMATES else None
+        self.entrants.append(Entrant(name, k, cost, values, judge(values, self.truth), plain))
+
+
+def _starts(members: int, k: int, block: int) -> list[int]:
+    """First members of repetitions that share none, each of k members from the start of a block on."""
+    step = -(-k // block) * block
+    return list(range(0, members - k + 1, step))[:REPETITIONS]
+
+
+def _cost(name: str, traces: Traces) -> float:
+    """Of one network with what the proxy is made of, in trainings of one."""
+    observers = ["fit", *([NEEDS[name]] if name in NEEDS else [])]
+    if is_code(name):
+        observers = [*traces.costs]
+    return 1 + float(sum(traces.costs[each].mean() for each in observers))

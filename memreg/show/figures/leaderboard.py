@@ -1,0 +1,60 @@
+"""Stand-ins for memorization scores: their errors over what they cost, and what they get wrong."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from memreg.show.figures.pictures import Picture, picture
+from memreg.show.figures.style import COLOURS, GREY, drawing
+
+LINES = ("-", "--", ":")
+
+
+def leaderboard(table: pd.DataFrame, title: str) -> Figure:
+    """Each proxy's error after calibration over its cost, and what noise alone and no proxy at all give.
+
+    table: leaderboard.parquet.
+    """
+    with drawing((9.0, 5.6)) as figure:
+        axes = figure.subplots()
+        best = table.groupby("proxy")["error"].min().sort_values(kind="stable").index
+        for i, name in enumerate(best):
+            own = table[table["proxy"] == name].sort_values("cost")
+            colour = COLOURS[i % len(COLOURS)]
+            style = LINES[i // len(COLOURS) % len(LINES)]
+            axes.plot(own["cost"], own["error"], style, marker="o", markersize=4, color=colour, label=name)
+            if i < len(COLOURS):
+                axes.fill_between(
+                    own["cost"], own["error_low"], own["error_high"], color=colour, alpha=0.08, linewidth=0
+                )
+        axes.axhspan(0, table["floor"].iloc[0], color="#dddddd", label="noise of the truth")
+        axes.axhline(table["constant_error"].iloc[0], color=GREY, linewidth=1, label="no proxy at all")
+        axes.set_xscale("log")
+        axes.set_ylim(0, 1.15 * max(table["error"].max(), table["constant_error"].iloc[0]))
+        axes.set_xlabel("Cost, in trainings of a network on everything (logarithmic)")
+        axes.set_ylabel("Mean absolute error, calibrated on other targets")
+        axes.set_title(title, loc="left", fontsize=11)
+        figure.legend(loc="outside right center", fontsize=9)
+    return figure
+
+
+def disagreement(rows: Sequence[tuple[str, Sequence[Sequence[Picture]]]]) -> Figure:
+    """A row per proxy: images that it ranks higher than the truth does, then those that it ranks lower."""
+    sides = [max(len(pictures[side]) for _, pictures in rows) for side in (0, 1)]
+    with drawing((10.0, 1.5 * len(rows) + 0.6)) as figure:
+        grid: Any = figure.subplots(len(rows), sum(sides) + 1, squeeze=False)
+        for axes, (name, (higher, lower)) in zip(grid, rows, strict=True):
+            for ax in axes:
+                ax.set_axis_off()
+            places = np.r_[0 : len(higher), sides[0] + 1 : sides[0] + 1 + len(lower)]
+            for place, one in zip(places, [*higher, *lower], strict=True):
+                axes[place].set_axis_on()
+                picture(axes[place], one)
+            axes[0].set_ylabel(name, fontsize=9)
+        grid[0][0].set_title("Ranked higher than by leave-one-out", loc="left", fontsize=10)
+        grid[0][sides[0] + 1].set_title("Ranked lower", loc="left", fontsize=10)
+        figure.supxlabel("Below each image: its label and its leave-one-out score", fontsize=9)
+    return figure
