@@ -60,6 +60,8 @@ class Steps:
     """Training examples, shape [steps, batch_size]."""
     draws: Augmentation
     """What is done to their images."""
+    loader: str = "memory"
+    """What reads them."""
 
 
 def train_member(
@@ -91,7 +93,7 @@ def train_member(
         torch.manual_seed(random.seed(seed, INITIALISATION))
         model = new_model(recipe, dataset, target)
         logs: dict[str, dict[int, float]] = {"train_loss": {}, "test_accuracy": {}} if setting.curve else {}
-        fit(model, recipe, dataset, Steps(order, draws), logs, setting.loader, recorder)
+        fit(model, recipe, dataset, Steps(order, draws, setting.loader), logs, recorder)
     predicted, margin, p_max = predict(model, dataset)
     seconds = time.perf_counter() - start
     trace = recorder.trace(included, rates_of(recipe, steps)) if recorder else None
@@ -136,7 +138,6 @@ def fit(
     dataset: Dataset,
     seen: Steps,
     logs: dict[str, dict[int, float]],
-    loader: str = "memory",
     recorder: Recorder | None = None,
 ) -> None:
     """Train `model` step by step, and let `recorder` look at it at its checkpoints.
@@ -153,7 +154,7 @@ def fit(
     ends = {math.ceil(steps * e / recipe.epochs): e for e in range(1, recipe.epochs + 1)} if logs else {}
     losses = []
     model.train()
-    for step, (x, y) in enumerate(batches(dataset, order, drawn, device, loader), 1):
+    for step, (x, y) in enumerate(batches(dataset, order, drawn, device, seen.loader), 1):
         x = x if own is None else own(x)
         with _precision(recipe, device):
             loss = F.cross_entropy(model(x), y)

@@ -18,6 +18,8 @@ Each file has one idea:
 `influence`     of training on test examples (section 2.2); `products` has its exact integer products, and
                 `hypergeometric` what chance gives when members are shuffled
 `datamodel`     influence by linear models of the margin, and how well they predict networks
+`traces`        what training shows of each example; `proxies` are stand-ins for scores that are made of them
+`leaderboard`   how well stand-ins do against leave-one-out, calibrated on other targets
 `arms`          which examples a marginal utility experiment leaves out (section 3.3)
 `marginal_utility` how much test accuracy changes without them; `duplicates` finds near duplicates of images
 `measured`      everything about cells that correlations are made of

@@ -75,7 +75,7 @@ def _measure(recipe: Recipe, dataset: Dataset, device: str, loader: str) -> tupl
     def train(steps: int, batch: int) -> float:
         order = batch_order(torch.arange(dataset.n_train), steps, batch, generator)
         draws = augmentation_of(recipe, dataset, order.numel(), generator)
-        return _seconds(partial(fit, model, recipe, dataset, Steps(order, draws), {}, loader))
+        return _seconds(partial(fit, model, recipe, dataset, Steps(order, draws, loader), {}))
 
     batch = min(recipe.batch_size, SMALL_BATCH)
     if train(1, batch) * recipe.batch_size / batch > SLOW:

@@ -71,7 +71,7 @@ def test_weights_after_an_epoch_of_the_whole_set_are_those_of_the_memory_loader(
     for loader in ("memory", "ffcv"):
         torch.manual_seed(0)
         model = new_model(recipe, dataset, torch.device("cpu"))
-        fit(model, recipe, dataset, Steps(order, None), {}, loader)
+        fit(model, recipe, dataset, Steps(order, None, loader), {})
         weights.append(model.state_dict())
     assert beton(dataset).parent == mapped_file(dataset.train_images).parent
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
