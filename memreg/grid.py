@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from memreg import shipped
-from memreg.design import Design, GridDesign, Neighbours
+from memreg.design import Design, Examples, GridDesign, Neighbours
 from memreg.errors import MemregError
 from memreg.parameters import did_you_mean, first_error
 from memreg.recipe import Recipe
@@ -23,10 +23,13 @@ DESIGN_KEYS = {
     "design_version": "version",
     "r": "r",
     "neighbours": "neighbours",
+    "candidates": "candidates",
+    "audit": "audit",
 }
 FOLDER = "grids"
 GRID_KEYS = ("name", "description", "members", "defaults", "cells")
 NEIGHBOURS = TypeAdapter(Neighbours)
+EXAMPLES = TypeAdapter(Examples)
 MEMBERS = TypeAdapter(Annotated[int, Field(ge=1, le=10_000_000, title="members")])
 DATASET_LENGTH = 500
 MOST_CELLS = 100_000
@@ -124,8 +127,9 @@ def plan_cell(flat: Mapping[str, Any], where: str) -> Planned:
             raise MemregError(
                 f"{where}: {key}: must be a value, not {str(value).lower()} (or yes, no, on, off)"
             )
-    if isinstance(design.get("neighbours"), str):
-        design["neighbours"] = read_neighbours(Path(design["neighbours"]))
+    for key in ("neighbours", "candidates", "audit"):
+        if isinstance(design.get(key), str):
+            design[key] = (read_neighbours if key == "neighbours" else read_examples)(Path(design[key]))
     try:
         return Planned(
             flat["dataset"],
@@ -145,6 +149,16 @@ def read_neighbours(path: Path) -> tuple[tuple[int, ...], ...]:
         raise MemregError(
             f"neighbours={path}: must be a JSON file with a list of lists of training examples in which no "
             "example comes twice, or, on the command line, a cell"
+        ) from error
+
+
+def read_examples(path: Path) -> tuple[int, ...]:
+    """Training examples from a JSON file: a list of indices, none twice."""
+    try:
+        return EXAMPLES.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise MemregError(
+            f"{path}: must be a JSON file with a list of training examples, none of them twice"
         ) from error
 
 

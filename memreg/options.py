@@ -96,7 +96,10 @@ DESIGN_HELP = {
     "design_seed": "Seed of the choice of examples, and of the members.",
     "design_version": "Version of the rule of design subsets: 1 grows cells of earlier versions of memreg.",
     "r": "Share of the training examples that a member sees.",
-    "neighbours": "Examples that spread keeps apart: those found in a cell, or FILE.json.",
+    "neighbours": "Examples that spread and candidates keep apart: found in a cell, or FILE.json.",
+    "candidates": "Examples that design candidates leaves out: top:K by scores of the cell that neighbours "
+    "names, a file of indices, or FILE.json.",
+    "audit": "Random other examples that are left out too, to say what is missed [default: 40].",
 }
 
 
@@ -109,7 +112,7 @@ def _made(part: type[Parameters], values: dict[str, Any]) -> Parameters:
 
 def _read(key: str, text: str) -> Any:
     """A field's value, as a grid would have it."""
-    if key in ("model", "neighbours"):
+    if key in ("model", "neighbours", "candidates"):
         return text
     try:
         return load(text, key)

@@ -9,24 +9,26 @@ from typing import Annotated
 
 from pydantic import Field
 
-from memreg.design.base import Neighbours
+from memreg.design.base import Examples, Neighbours
 from memreg.design.imported import Imported
 from memreg.design.leave_out import All, Fixed, LeaveGroupOut, LeaveOneOut
 from memreg.design.removal import Pool, Removal
-from memreg.design.subsets import Spread, Subsets
+from memreg.design.subsets import Candidates, Spread, Subsets
 from memreg.design.user_design import Named
 
-GridDesign = Annotated[Subsets | Spread | All | Named, Field(discriminator="kind")]
+GridDesign = Annotated[Subsets | Spread | Candidates | All | Named, Field(discriminator="kind")]
 """What a grid may ask for."""
 LeaveOut = LeaveOneOut | LeaveGroupOut
 Design = Annotated[
-    Subsets | Spread | All | Named | Fixed | LeaveOneOut | LeaveGroupOut | Removal | Imported,
+    Subsets | Spread | Candidates | All | Named | Fixed | LeaveOneOut | LeaveGroupOut | Removal | Imported,
     Field(discriminator="kind"),
 ]
 
 __all__ = [
     "All",
+    "Candidates",
     "Design",
+    "Examples",
     "Fixed",
     "GridDesign",
     "Imported",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from memreg import random
-from memreg.design.base import MASK, BaseDesign, Neighbours, check_examples, dealt
+from memreg.design.base import MASK, BaseDesign, Examples, Neighbours, check_examples, dealt
 from memreg.errors import MemregError
 
 
@@ -115,6 +115,55 @@ class Spread(_Folds):
     def check(self, n: int) -> None:
         super().check(n)
         check_examples("neighbours", (max(group) for group in self.neighbours), n)
+
+
+class Candidates(_Folds):
+    """Spread folds of the examples that may be memorized; the others are in every member.
+
+    Members leave out few examples each and stay close to networks on everything, and still leave each
+    candidate out often. A random sample of the others, `audit`, is dealt along with the candidates: what it
+    scores says what the others would. Members train for as many steps as those on everything, as
+    leave-one-out's do.
+    """
+
+    kind: Literal["candidates"] = "candidates"
+    r: float = Field(0.9, gt=0, lt=1)
+    candidates: Examples = Field(min_length=1)
+    audit: Examples = ()
+    neighbours: Neighbours = ()
+
+    @model_validator(mode="after")
+    def _audits_others(self) -> Self:
+        if both := set(self.candidates).intersection(self.audit):
+            raise ValueError(f"audit: {min(both)} is a candidate: the audit is of other examples")
+        return self
+
+    @property
+    def dealt(self) -> tuple[int, ...]:
+        """Examples that members leave out, ascending."""
+        return tuple(sorted((*self.candidates, *self.audit)))
+
+    def included(self, member: int, n: int) -> NDArray[np.bool_]:
+        examples = np.array(self.dealt)
+        fold = dealt(
+            examples, self.neighbours, self.folds, self.left_out, self.seed, MASK, self.block(member)
+        )
+        mask = np.ones(n, bool)
+        mask[examples[(fold - member) % self.folds < self.left_out]] = False
+        return mask
+
+    def size(self, n: int) -> int:
+        return n
+
+    def check(self, n: int) -> None:
+        check_examples("candidates", self.candidates, n)
+        check_examples("audit", self.audit, n)
+        check_examples("neighbours", (max(group) for group in self.neighbours), n)
+        if len(self.dealt) < self.folds:
+            raise MemregError(
+                f"r = {self.r} needs {self.folds} folds, more than the {len(self.dealt)} examples that are "
+                "left out: name more candidates, or another r"
+            )
 
 
 @cache

@@ -79,6 +79,46 @@ def find_peers(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> csr_
     return csr_array(coo_array((np.concatenate(values), index), shape=(len(labels), len(labels))))
 
 
+def find_alike(included: Mask, margin: Floats, labels: NDArray[np.int64]) -> csr_array:
+    """As `find_peers`, from the label's log odds of all members, which say more than right and wrong do.
+
+    300 members on planted digits find all companions in sub-populations of two and three, and 75 % of those
+    in fives; with the members' rows exchanged at random there are .023 false peers an example.
+
+    included: [members, n_train]; margin: log odds of the label, [members, n_train], without NaN. The
+    evidence that j acts on i is the correlation of i's log odds, less their mean over the members that
+    include i, or that do not, with the inclusion of j, times the root of the members.
+    """
+    left = _residual(margin, included) + _residual(margin, ~included)
+    left /= np.sqrt((left**2).mean(0)) + np.finfo(np.float32).tiny
+    inside = (included - included.mean(0, dtype=np.float64)).astype(np.float32)
+    inside /= inside.std(0) + np.finfo(np.float32).tiny
+    rows, columns, values = [], [], []
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        threshold = _threshold(len(own))
+        pieces = np.array_split(own, -(-len(own) // CHUNK))
+        for i in pieces:
+            for j in pieces:
+                there = left[:, i].T @ inside[:, j] / np.sqrt(len(left))
+                back = left[:, j].T @ inside[:, i] / np.sqrt(len(left))
+                strength = np.maximum(there, (there + back.T) / np.sqrt(2))
+                strength[i[:, None] == j] = 0
+                a, b = np.nonzero(strength > threshold)
+                rows.append(i[a])
+                columns.append(j[b])
+                values.append(strength[a, b])
+    index = (np.concatenate(rows), np.concatenate(columns))
+    return csr_array(coo_array((np.concatenate(values), index), shape=(len(labels), len(labels))))
+
+
+def _residual(margin: Floats, of: Mask) -> NDArray[np.float32]:
+    """Margins less their mean over some of the members, and 0 for the others, [members, n_train]."""
+    count = np.maximum(of.sum(0), 1)
+    mean = margin.sum(0, where=of) / count
+    return np.where(of, margin - mean, 0).astype(np.float32)
+
+
 def detectable(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> Floats:
     """The smallest one-way effect on each example by which `find_peers` would find a peer, shape [n_train].
 

@@ -23,7 +23,9 @@ from memreg.estimators.leaderboard import MEMORIZED, Truth, against_best, error_
 from memreg.estimators.leaderboard import Figure as Judgement
 from memreg.grid import Grid
 from memreg.registry import Registry, StoredCell
+from memreg.registry.stored_cell import Part
 from memreg.requests.leaderboard import Request
+from memreg.scoring.designed import DESIGNED, laid_out, split
 from memreg.scoring.entrants import Entrant, Entrants
 from memreg.scoring.leave_one_out import leave_out_design
 from memreg.scoring.proxies import chosen, needed, of_traces
@@ -32,7 +34,7 @@ from memreg.show import figures
 from memreg.show.figures.pictures import Picture
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve_like
-from memreg.studies.study import Outcome, Where, open_study
+from memreg.studies.study import Outcome, Study, Where, open_study
 from memreg.tracing import Tracing
 
 ENDS = ("", "_low", "_high", "_networks_low", "_networks_high")
@@ -203,7 +205,8 @@ def run(request: Request, tracing: Tracing, where: Where, progress: Progress) ->
         for cell in cells[: len(planned.everything)]:
             found.by_traces(filter(of_traces, planned.names), cell.traces(), planned.tracing.members)
         for cell in cells[len(planned.everything) :]:
-            found.by_members((name for name in planned.names if not of_traces(name)), cell)
+            found.by_members([n for n in planned.names if not of_traces(n) and n not in DESIGNED], cell)
+            cells += _designs(planned, request, where, opened, found, cell)
         board = Board(
             planned.loo.cell,
             [planned.loo.hash, *(cell.hash for cell in cells)],
@@ -214,6 +217,39 @@ def run(request: Request, tracing: Tracing, where: Where, progress: Progress) ->
             _pictures(planned.loo, targets, truth, found.entrants, where),
         )
         return opened.conclude(opened.table(), board, board.in_words())
+
+
+def _designs(
+    planned: Schedule, request: Request, where: Where, opened: Study, found: Entrants, left_out: StoredCell
+) -> list[StoredCell]:
+    """Train and judge the designs that members of `left_out`, as pilots, lay out; their cells."""
+    cells = []
+    for name in (name for name in planned.names if name in DESIGNED):
+        for k, parts in ((k, split(k)) for k in request.numbers):
+            if parts is None:
+                continue
+            pilots, rest = parts
+            try:
+                design = laid_out(name, Part(left_out, range(pilots)), request.design_seed)
+            except MemregError as error:
+                found.skipped.append(f"{name} at {k} networks ({error})")
+                continue
+            (item,) = _resolved(planned.loo, design, rest, request, where)
+            opened.add(item)
+            opened.hold([opened.writer(item.cell).run_id])
+            opened.train(item.cell)
+            cells.append(opened.registry.cell(item.cell.hash))
+            n = left_out.n_train
+            cost = (pilots * left_out.cell.design.size(n) + rest * design.size(n)) / n
+            found.by_design(name, k, cost, cells[-1])
+    return cells
+
+
+def _resolved(
+    loo: StoredCell, design: Design, members: int, request: Request, where: Where
+) -> list[Resolved]:
+    wanted = [(design, members)]
+    return resolve_like(loo.cell, wanted, where.data_dir, request.dataset, request.code)
 
 
 def schedule(request: Request, tracing: Tracing, where: Where) -> Schedule:
@@ -229,17 +265,13 @@ def schedule(request: Request, tracing: Tracing, where: Where) -> Schedule:
         raise MemregError(f"networks={request.networks}: none of them is trace={tracing.members} or less")
     kept = tracing.of(traced if by_traces else 0, needed(names))
 
-    def resolved(design: Design, members: int) -> list[Resolved]:
-        wanted = [(design, members)]
-        return resolve_like(loo.cell, wanted, where.data_dir, request.dataset, request.code)
-
     left_out = Subsets(r=request.r, seed=request.design_seed)
     return Schedule(
         loo,
         names,
         kept,
-        resolved(everything, traced) if by_traces else [],
-        resolved(left_out, max(request.numbers)) if by_members else [],
+        _resolved(loo, everything, traced, request, where) if by_traces else [],
+        _resolved(loo, left_out, max(request.numbers), request, where) if by_members else [],
     )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from memreg.cell import Cell
+from memreg.design import Candidates
 from memreg.errors import MemregError
 from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.scores import score_table
@@ -17,6 +18,7 @@ from memreg.registry import Registry, Store, StoredCell
 from memreg.registry.tables import scores_name
 from memreg.requests.memorization import Request
 from memreg.scoring.by_name import RANKS, scores_by
+from memreg.scoring.candidates import missed
 from memreg.show import figures
 from memreg.show.notes import memorized_in_words
 
@@ -66,7 +68,7 @@ class Memorization:
         )
         width = self.scores.high - self.scores.low
         intervals = f"95 % intervals are {width.median():.2f} wide in the median, {width.max():.2f} at most."
-        return f"{what}{said} {intervals}{self._of_peers()}"
+        return f"{what}{said} {intervals}{self._of_peers()}{self._of_candidates()}"
 
     def _of_peers(self) -> str:
         if "detectable" not in self.values:
@@ -82,6 +84,19 @@ class Memorization:
         return (
             f" {(self.scores['peers'] > 0).mean():.1%} of the examples have a peer that was found; one whose "
             f"effect on accuracy is less than {least:.2f} (median) would not be{more}."
+        )
+
+    def _of_candidates(self) -> str:
+        if "missed" not in self.values:
+            return ""
+        m, design = self.values, self.cell.design
+        if m["missed"] != m["missed"]:
+            return " Without an audit, nothing is said of the examples that are no candidates."
+        ends = f"[{m['missed_low']:.1%}, {m['missed_high']:.1%}]"
+        return (
+            f" {len(self.scores) - m['candidates']:,.0f} examples are no candidates and score 0. Of those "
+            f"that score {HEADLINE} or more the candidates miss {m['missed']:.1%} {ends}, as "
+            f"{len(getattr(design, 'audit', ()))} random others say."
         )
 
 
@@ -129,6 +144,11 @@ def by_estimator(result: Memorization, estimator: str, table: pd.DataFrame) -> M
         metrics["fallback"] = float(table["fallback"].mean())
     if "detectable" in table:
         metrics["detectable"] = float(table["detectable"].median())
+    design = result.cell.design
+    if estimator == "candidates" and isinstance(design, Candidates):
+        metrics["candidates"] = len(design.candidates)
+        ends = missed(table, design, HEADLINE)
+        metrics |= dict(zip(("missed", "missed_low", "missed_high"), ends, strict=True))
     return Memorization(result.cell, table, metrics, estimator)
 
 

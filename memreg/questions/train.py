@@ -12,15 +12,18 @@ from memreg.grid import Grid, plan_cell
 from memreg.questions.corr_grid import run_grid
 from memreg.questions.correlation import Correlated
 from memreg.recipe import SGD, Recipe
-from memreg.registry import Registry
+from memreg.registry import Registry, StoredCell
 from memreg.requests.train import Request
-from memreg.scoring.neighbours import Groups, found_in
+from memreg.scoring.candidates import candidates_of
+from memreg.scoring.neighbours import found_in
 from memreg.studies.progress import Progress
 from memreg.studies.study import Outcome, Where
 from memreg.user_code import is_code
 
 COMPARED = ("epochs", "batch_size", "learning_rate", "warmup", "momentum")
 """Fields of a recipe that the cells of a study usually share."""
+AUDITED = 40
+"""Examples of an audit, where it is not said: the largest of their scores then bounds 95 % of the others'."""
 
 
 def run(
@@ -34,9 +37,12 @@ def run(
         registry = Registry(where.tracking_uri)
         given = _like(registry.cell(request.like).cell, given)
     fields = {"members": request.members, **given}
-    named = fields.get("neighbours")
+    named, pilot = fields.get("neighbours"), None
     if named and not named.endswith(".json"):
-        fields["neighbours"] = _found_in(named, fields["dataset"], Registry(where.tracking_uri))
+        pilot = _pilot(named, fields["dataset"], Registry(where.tracking_uri))
+        fields["neighbours"] = found_in(pilot)
+    if "candidates" in fields and not fields["candidates"].endswith(".json"):
+        fields |= _candidates(fields, pilot)
     planned = plan_cell(fields, "train")
     if others := _others(request.study, planned.recipe, given, where):
         progress.say(others)
@@ -92,9 +98,20 @@ def _others(study: str, recipe: Recipe, given: Mapping[str, Any], where: Where) 
     )
 
 
-def _found_in(named: str, dataset: str, registry: Registry) -> Groups:
-    """Groups of neighbours that are found in a cell of the same data set."""
+def _pilot(named: str, dataset: str, registry: Registry) -> StoredCell:
+    """A stored cell of the same data set."""
     cell = registry.cell(named)
     if cell.cell.dataset != canonical(*parse(dataset)):
         raise MemregError(f"neighbours={named} is a cell of another data set than {dataset}")
-    return found_in(cell)
+    return cell
+
+
+def _candidates(fields: Mapping[str, Any], pilot: StoredCell | None) -> dict[str, Any]:
+    """Candidates and audit, chosen by the cell in which neighbours are found."""
+    text, audit = fields["candidates"], fields.get("audit", AUDITED)
+    if pilot is None:
+        raise MemregError(f"candidates={text}: a cell of design subsets chooses them: say neighbours=CELL")
+    if not isinstance(audit, int) or isinstance(audit, bool) or audit < 0:
+        raise MemregError(f"audit={audit}: a whole number of examples, as {AUDITED}")
+    candidates, audited = candidates_of(pilot, text, audit, int(fields.get("design_seed", 0)))
+    return {"candidates": candidates, "audit": audited}

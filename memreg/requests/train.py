@@ -10,6 +10,9 @@ from memreg.grid import check_name, plan_cell
 from memreg.parameters import Parameters
 from memreg.requests.names import check_names
 
+MOST_FOLDS = 100
+"""Of any design: as many candidates as this fit every r."""
+
 
 class Request(Parameters):
     """What is asked of `memreg train`, beside the fields of the cell."""
@@ -31,8 +34,13 @@ class Request(Parameters):
             raise MemregError("give dataset and model, as digits and vgg3-w8; or like=CELL")
         else:
             fixed = {"dataset": self.dataset}
-        known = fixed | {
-            key: value for key, value in cell.items() if key != "neighbours"
-        }  # may be a stored cell's
+        if cell.get("design") == "candidates" and "candidates" not in cell:
+            raise MemregError(
+                "design=candidates: say who they are, as candidates=top:500 and neighbours=CELL"
+            )
+        stored = ("neighbours", "candidates", "audit")  # may be what a stored cell says
+        known = fixed | {key: value for key, value in cell.items() if key not in stored}
+        if "candidates" in cell:
+            known["candidates"] = tuple(range(MOST_FOLDS))
         check_names([plan_cell({"members": self.members, **known}, "train")])
         check_name(self.study, "study")

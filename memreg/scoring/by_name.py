@@ -1,30 +1,18 @@
 """Scores of a stored cell by the name of an estimator: closer to leave-one-out's than Feldman & Zhang's, from
 members that are stored already."""
 
-from collections.abc import Callable, Iterator
-from functools import reduce
-from operator import add
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
 
-from memreg.design import Spread, Subsets
 from memreg.errors import MemregError
-from memreg.estimators.coinfluence import detectable, find_peers, peers_in_groups
-from memreg.estimators.counts import Floats, Mask, half, tally
-from memreg.estimators.extrapolation import extrapolate
-from memreg.estimators.gaussian import LIMIT, confidence, normal_scores
-from memreg.estimators.peers import peer_conditioned
-from memreg.estimators.scores import by_example, score_table
-from memreg.estimators.shrunk import MINIMUM, posterior_scores
+from memreg.estimators.scores import by_example
 from memreg.registry import StoredCell
-from memreg.registry.stored_cell import COUNTED
 from memreg.registry.tables import MEMBERS
+from memreg.scoring.candidates import candidate_scores
+from memreg.scoring.estimated import extrapolated_scores, gaussian_scores, peer_scores, shrunk_scores
 from memreg.scoring.leave_one_out import truth_scores
-from memreg.scoring.neighbours import Groups, neighbours_of
-from memreg.scoring.outcomes import outcomes
+from memreg.scoring.neighbours import neighbours_of
 from memreg.user_code import called, digest, is_code
 
 Estimator = Callable[[StoredCell], pd.DataFrame]
@@ -34,88 +22,12 @@ CODE = "memreg.code"
 RANKS = ("shrunk",)
 """Estimators whose scores rank examples: neither a mean nor a share above a threshold is taken of them."""
 
-
-def peer_scores(cell: StoredCell, neighbours: Groups | None = None) -> pd.DataFrame:
-    """The peer-conditioned score. Behind scores.parquet's columns: `peers`, `conditioned`, `fallback` and,
-    where peers are found, `detectable` (the smallest effect by which one is).
-
-    Peers are found by co-influence in either half of the members, and used in the other; or they are known,
-    as groups of examples.
-    """
-    own, labels = outcomes(cell), cell.train_labels
-    second = half(own.block) == 1
-    if second.all() or not second.any():
-        raise MemregError(f"{cell} has one block of members, and finding peers needs two: train more")
-
-    def found_in(rows: Mask) -> csr_array:
-        return find_peers(own.included[rows], own.correct_train[rows], labels)
-
-    known = None if neighbours is None else peers_in_groups(neighbours, len(labels))
-    peers = (found_in(~second), found_in(second)) if known is None else (known, known)
-    found = peer_conditioned(own.included, own.correct_train, second, peers)
-    table = score_table(found.counts, labels)
-    table = table.assign(peers=found.peers, conditioned=found.conditioned, fallback=found.fallback)
-    if known is None:
-        halves = [
-            detectable(own.included[rows], own.correct_train[rows], labels) for rows in (~second, second)
-        ]
-        table["detectable"] = np.maximum(*halves)
-    return table
-
-
-def extrapolated_scores(cell: StoredCell) -> pd.DataFrame:
-    """Scores carried to n-1 from all cells that differ from this one in r alone."""
-    own = cell.cell
-    if not isinstance(own.design, Subsets | Spread):
-        raise MemregError(f"{cell} is of design {own.design.kind}: extrapolation takes subsets or spread")
-    counts, members = {}, {}
-    registry = cell.registry
-    rows = registry.cells().query("dataset == @own.dataset and design == @own.design.kind")["run_id"]
-    for other in registry.cells_by_run(rows):
-        design = other.cell.design
-        if not isinstance(design, Subsets | Spread):
-            continue
-        if other.cell.with_design(own.design) == own and _but_for_r(design) == _but_for_r(own.design):
-            counts[design.r] = other.tally().total
-            members[other.hash] = other.count
-    if len(counts) < 2:
-        raise MemregError(
-            f"{cell} has no sibling that differs in r alone: extrapolation takes two values of r and better "
-            "four, as 0.5, 0.7, 0.9 and 0.97"
-        )
-    rs = sorted(counts)
-    table = by_example(extrapolate(rs, [counts[r] for r in rs]), cell.labels)
-    table.attrs[MEMBERS] = members
-    return table
-
-
-def gaussian_scores(cell: StoredCell) -> pd.DataFrame:
-    """Feldman & Zhang's scores with less noise, from the margins of the label."""
-    counted, confident = [], []
-    for included, correct, margin in _with_margin("gaussian", cell):
-        counted.append(tally(included, correct, np.zeros(len(included), int)))
-        confident.append(confidence(included, correct[:, : cell.n_train], margin))
-    return _scored(cell, normal_scores(reduce(add, counted).total, reduce(add, confident)))
-
-
-def shrunk_scores(cell: StoredCell) -> pd.DataFrame:
-    """Feldman & Zhang's scores with less error on average, from few members: to rank examples by."""
-    counted, excluded, including = [], [], []
-    for included, correct, margin in _with_margin("shrunk", cell):
-        counted.append(tally(included, correct, np.zeros(len(included), int)))
-        excluded.append(confidence(included, correct[:, : cell.n_train], margin))
-        including.append(confidence(~included, correct[:, : cell.n_train], margin))
-    sums = reduce(add, counted)
-    if (members := int(sums.members.sum())) < MINIMUM:
-        raise MemregError(f"{cell} has {members} members: shrunk takes {MINIMUM} or more, train more")
-    return _scored(cell, posterior_scores(sums.total, reduce(add, excluded), reduce(add, including)))
-
-
 ESTIMATORS: dict[str, Estimator] = {
     "peers": peer_scores,
     "extrapolation": extrapolated_scores,
     "gaussian": gaussian_scores,
     "shrunk": shrunk_scores,
+    "candidates": candidate_scores,
     "leave_one_out": truth_scores,
 }
 """By the name that `scores-<name>.parquet` has."""
@@ -153,29 +65,3 @@ def of_the_user(name: str, cell: StoredCell) -> pd.DataFrame:
     table = table.drop(columns=["example", "label"], errors="ignore").reset_index(drop=True)
     table.attrs[CODE] = {name: digest("estimator", name)}
     return by_example(table, cell.labels)
-
-
-def _with_margin(estimator: str, cell: StoredCell) -> Iterator[tuple[Mask, Mask, Floats]]:
-    """Shard by shard, without members that diverged: included [k, n_train], correct [k, N] and the label's
-    margin [k, n_train], held within LIMIT: both estimators take margins for normal, and in the tails they are
-    not."""
-    for shard in cell.shards(*COUNTED, "margin"):
-        members = shard.kept()
-        margin = members.margin[:, : members.n_train].astype(float)
-        if np.isnan(margin).any():
-            raise MemregError(
-                f"{cell} was imported without margins or p_label: {estimator} takes the label's log odds"
-            )
-        yield members.included, members.correct(cell.labels), np.clip(margin, -LIMIT, LIMIT)
-
-
-def _scored(cell: StoredCell, table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its examples; `MemregError` where none has a score."""
-    if table["score"].isna().all():
-        raise MemregError(f"{cell} has no scores: no example is included by some and left out by two")
-    return by_example(table, cell.labels)
-
-
-def _but_for_r(design: Subsets | Spread) -> dict[str, Any]:
-    """What tells two designs apart; the version follows from r."""
-    return design.model_dump(exclude={"r", "version"})

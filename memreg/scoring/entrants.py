@@ -14,6 +14,7 @@ from memreg.estimators.proxies import NEEDS
 from memreg.estimators.traces import Traces
 from memreg.registry import StoredCell
 from memreg.registry.stored_cell import Part
+from memreg.scoring.designed import DESIGNED, from_design
 from memreg.scoring.proxies import ESTIMATES, from_members, from_traces
 from memreg.user_code import is_code
 
@@ -70,6 +71,10 @@ class Entrants:
                     parts = [Part(cell, stored[first : first + k].tolist()) for first in starts]
                     self._enter(name, k, share * k, parts, from_members)
 
+    def by_design(self, name: str, k: int, cost: float, cell: StoredCell) -> None:
+        """Judge scores by a design that a pilot has laid out, of k networks in all."""
+        self._enter(name, k, cost, [cell], from_design)
+
     def _enter(
         self, name: str, k: int, cost: float, parts: Sequence[P], of: Callable[[str, P], Floats]
     ) -> None:
@@ -80,7 +85,7 @@ class Entrants:
                 raise
             self.skipped.append(f"{name} at {k} networks ({error})")
             return
-        plain = absolute_error(values, self.truth) if name in ESTIMATES else None
+        plain = absolute_error(values, self.truth) if name in (*ESTIMATES, *DESIGNED) else None
         self.entrants.append(Entrant(name, k, cost, values, judge(values, self.truth), plain))
 
 

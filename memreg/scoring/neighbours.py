@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from memreg.errors import MemregError
-from memreg.estimators.coinfluence import find_peers, neighbours
+from memreg.estimators.coinfluence import find_alike, find_peers, neighbours
+from memreg.estimators.gaussian import LIMIT
 from memreg.grid import read_neighbours
 from memreg.registry import Registry, StoredCell
 from memreg.scoring.outcomes import outcomes, some_without_each
@@ -33,7 +36,16 @@ def planted(cell: StoredCell) -> Groups:
 
 
 def found_in(cell: StoredCell) -> Groups:
-    """Groups of examples that teach networks about each other."""
+    """Groups of examples that teach networks about each other.
+
+    They are found by log odds where all members have them from logits, else by what members got right.
+    """
     found = outcomes(cell)
     some_without_each(cell, found, "finding neighbours")
-    return neighbours(find_peers(found.included, found.correct_train, cell.train_labels))
+    members = cell.members("predicted", "margin").kept()
+    margin = members.margin[:, : cell.n_train].astype(np.float32)
+    if members.exact.all() and not np.isnan(margin).any():
+        alike = find_alike(found.included, np.clip(margin, -LIMIT, LIMIT), cell.train_labels)
+    else:
+        alike = find_peers(found.included, found.correct_train, cell.train_labels)
+    return neighbours(alike)

@@ -15,7 +15,8 @@ from memreg.parameters import did_you_mean
 from memreg.registry import StoredCell
 from memreg.registry.stored_cell import COUNTED
 from memreg.scoring.by_name import scores_by
-from memreg.user_code import called, is_code
+from memreg.scoring.designed import DESIGNED
+from memreg.user_code import called, function, is_code
 
 ESTIMATES = ("subsets", "gaussian", "shrunk", "peers")
 """Scores by members that leave out some of the examples: Feldman & Zhang's, and others."""
@@ -59,13 +60,13 @@ COUNTED_BY: dict[str, Callable[[StoredCell], Floats]] = {
     "excluded_accuracy": excluded_accuracy,
     "label_quality": label_quality,
 }
-KNOWN = (*PROXIES, *COUNTED_BY, *ESTIMATES)
+KNOWN = (*PROXIES, *COUNTED_BY, *ESTIMATES, *DESIGNED)
 
 
 def chosen(text: str) -> list[str]:
     """Names of proxies, from a list with commas between; "all" are all whose library is there.
 
-    Raises `MemregError` for a name that is none.
+    Raises `MemregError` for a name that is none, and for code that cannot be imported.
     """
     if text == "all":
         return [name for name in KNOWN if name != "label_quality" or find_spec("cleanlab")]
@@ -76,6 +77,8 @@ def chosen(text: str) -> list[str]:
             raise MemregError(f"unknown proxy '{name}': {hint}")
         if name == "label_quality" and not find_spec("cleanlab"):
             raise MemregError("label_quality is cleanlab's: pip install 'memreg[cleanlab]'")
+        if is_code(name):
+            function("proxy", name)
     if not names:
         raise MemregError("proxies: name one or more, with commas between")
     return names
@@ -102,6 +105,8 @@ def from_traces(name: str, traces: Traces) -> Floats:
         raise MemregError(
             f"proxy {name}: returned {_kind(given)}: it must return {n} numbers, one per example"
         )
+    if np.isinf(array).any():
+        raise MemregError(f"proxy {name}: returned an infinite number: it must return finite ones, or NaN")
     return array.astype(np.float64)
 
 

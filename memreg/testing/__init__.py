@@ -8,5 +8,6 @@ from memreg.testing.designs import DesignSuite
 from memreg.testing.engines import EngineSuite
 from memreg.testing.estimators import EstimatorSuite
 from memreg.testing.models import ModelSuite
+from memreg.testing.proxies import ProxySuite
 
-__all__ = ["DatasetSuite", "DesignSuite", "EngineSuite", "EstimatorSuite", "ModelSuite"]
+__all__ = ["DatasetSuite", "DesignSuite", "EngineSuite", "EstimatorSuite", "ModelSuite", "ProxySuite"]

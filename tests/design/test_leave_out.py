@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from memreg.cell import Cell
-from memreg.design import All, Design, Fixed, LeaveGroupOut, LeaveOneOut, Spread, Subsets
+from memreg.design import All, Candidates, Design, Fixed, LeaveGroupOut, LeaveOneOut, Spread, Subsets
 from memreg.design.base import dealt
 from memreg.errors import MemregError
 from memreg.recipe import Recipe
@@ -94,6 +94,28 @@ def test_everything_may_be_inside_one_fixed_subset():
     other = LeaveOneOut(targets=(5, 90), r=0.5, kept=(7, 8), seed=4)
     assert (other.everything.included(0, 100) != base).any()
     assert design.size(100) == 50
+
+
+@given(groupings(), st.sampled_from([0.5, 0.8, 0.9]), SEEDS, st.integers(0, 3))
+def test_candidates_and_audit_alone_are_left_out_equally_often_and_neighbours_apart(groups, r, seed, block):
+    candidates, audit = tuple(range(0, 40, 2)), (41, 43, 55)
+    design = Candidates(r=r, seed=seed, candidates=candidates, audit=audit, neighbours=groups)
+    included = masks(design, range(block * design.folds, (block + 1) * design.folds), 60)
+    dealt = np.isin(np.arange(60), [*candidates, *audit])
+    assert ((~included).sum(0) == design.left_out * dealt).all()
+    assert design.size(60) == All().size(60) == 60
+    for group in groups:
+        own = [i for i in group if dealt[i]]
+        assert (~included[:, own]).sum(1).max() <= -(-len(own) // (design.folds // design.left_out))
+
+
+def test_an_audit_is_of_other_examples():
+    with pytest.raises(ValidationError, match="audit: 3 is a candidate"):
+        Candidates(candidates=(1, 2, 3), audit=(3, 4))
+    with pytest.raises(MemregError, match="name more candidates"):
+        Candidates(candidates=(1, 2, 3)).check(50)
+    with pytest.raises(MemregError, match="no training example 70"):
+        Candidates(candidates=(*range(20), 70)).check(50)
 
 
 def test_dealing_is_uniform():

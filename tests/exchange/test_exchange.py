@@ -26,7 +26,7 @@ from memreg.questions import correlation
 from memreg.questions.leave_one_out import Request, schedule
 from memreg.recipe import Recipe
 from memreg.registry import Registry
-from memreg.scoring.by_name import gaussian_scores, peer_scores, shrunk_scores
+from memreg.scoring.estimated import gaussian_scores, peer_scores, shrunk_scores
 from memreg.show.terminal import Reporter
 from memreg.studies.study import Where
 

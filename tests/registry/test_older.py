@@ -19,7 +19,7 @@ from memreg.estimators.gaussian import LIMIT
 from memreg.grid import load_grid
 from memreg.questions import corr_grid
 from memreg.registry import Registry
-from memreg.scoring.by_name import gaussian_scores
+from memreg.scoring.estimated import gaussian_scores
 from memreg.show.terminal import Reporter
 from memreg.studies.study import Where
 

@@ -1,0 +1,166 @@
+"""Neighbours by log odds, candidates, and scores of all examples from members that leave candidates out."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from scipy.stats import beta
+from studies import PLANTED, PLANTED_RECIPE, bad_input, program, uri
+
+from memreg.cli import memreg
+from memreg.design import Candidates
+from memreg.errors import MemregError
+from memreg.estimators.coinfluence import find_alike
+from memreg.registry import Registry
+from memreg.scoring.candidates import candidate_scores, candidates_of, missed
+
+
+def simulated(effect, k=300, n=120, seed=0):
+    """Members of independent halves, in which pairs (0, 1), (2, 3), ... of the first 40 teach each other."""
+    rng = np.random.default_rng(seed)
+    included = rng.random((k, n)) < 0.7
+    margin = rng.standard_normal((k, n)) + 3 * included
+    other = np.arange(40) ^ 1
+    margin[:, :40] += effect * included[:, other]
+    return included, margin, np.zeros(n, np.int64)
+
+
+def test_those_that_teach_each_other_are_found_by_log_odds():
+    found = find_alike(*simulated(1.0)).toarray() > 0
+    pairs = np.zeros((120, 120), bool)
+    pairs[np.arange(40), np.arange(40) ^ 1] = True
+    assert found[pairs].mean() > 0.9
+    assert found[~pairs].sum() / 120 < 0.08
+
+
+def test_false_peers_are_as_many_as_is_said():
+    counts = [(find_alike(*simulated(0.0, seed=s)).toarray() > 0).sum() / 120 for s in range(20)]
+    assert np.mean(counts) == pytest.approx(0.02, abs=0.012)
+
+
+def test_own_inclusion_and_constant_columns_make_no_peers():
+    included, margin, labels = simulated(0.0)
+    margin[:, 5], included[:, 7] = 2.0, True
+    found = find_alike(included, margin, labels).toarray()
+    assert np.isfinite(found).all()
+    assert (found[5] == 0).all()
+    assert (np.diag(found) == 0).all()
+    assert (found[:, 7] == 0).all()
+
+
+def test_other_classes_are_no_peers():
+    included, margin, labels = simulated(1.0)
+    labels[::2] = 1
+    assert find_alike(included, margin, labels).nnz / 120 < 0.08
+
+
+@pytest.fixture(scope="module")
+def laid_out(tmp_path_factory):
+    """A pilot on a planted set, and a cell of candidates that it has chosen: (directory, pilot, cell)."""
+    directory = tmp_path_factory.mktemp("candidates")
+    fields = [w for k, v in PLANTED_RECIPE.items() for w in (f"--{k.replace('_', '-')}", str(v))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        patch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+
+        def do(*words):
+            result = CliRunner().invoke(memreg, [str(w) for w in words], catch_exceptions=False)
+            assert result.exit_code == 0, result.output
+            return result.output
+
+        do("train", "--dataset", PLANTED, *fields, "--members", 60, "--study", "pilot")
+        pilot = Registry(uri(directory)).cells("pilot")["cell"].iloc[0]
+        chosen = ("--design", "candidates", "--candidates", "top:80", "--audit", 25, "--neighbours", pilot)
+        do("train", "--like", pilot, *chosen, "--r", "0.8", "--members", 60, "--study", "laid-out")
+        cell = Registry(uri(directory)).cells("laid-out")["cell"].iloc[0]
+        said = do("memorization", "--cell", cell, "--estimator", "candidates")
+    return directory, pilot, cell, " ".join(said.split())
+
+
+def test_a_pilot_chooses_candidates_and_an_audit(laid_out):
+    directory, pilot, cell, _ = laid_out
+    registry = Registry(uri(directory))
+    design = registry.cell(cell).cell.design
+    assert isinstance(design, Candidates)
+    assert (len(design.candidates), len(design.audit)) == (80, 25)
+    assert (design.candidates, design.audit) == candidates_of(registry.cell(pilot), "top:80", 25, 0)
+    included = registry.predictions(cell).included
+    assert (included.all(0) == ~np.isin(np.arange(included.shape[1]), design.dealt)).all()
+    score = registry.cell(pilot).scores()["score"]
+    rest = score.drop(list(design.candidates))
+    assert score[list(design.candidates)].mean() > rest.mean() + 0.1
+
+
+def test_all_examples_have_a_score_and_the_audit_bounds_the_others(laid_out):
+    directory, _, cell, said = laid_out
+    stored = Registry(uri(directory)).cell(cell)
+    design, table = stored.cell.design, stored.scores("candidates")
+    assert table["score"].notna().all()
+    dealt = table["example"].isin(design.dealt).to_numpy()
+    rest, audit = table[~dealt], table.loc[list(design.audit)]
+    assert (rest["score"] == 0).all()
+    assert (rest["audited"] == 25).all()
+    assert (rest["low"] == min(audit["score"].min(), 0)).all()
+    assert (rest["high"] == max(audit["score"].max(), 0)).all()
+    assert "no candidates and score 0" in said
+    assert "as 25 random others say" in said
+    assert table[dealt]["score"].abs().max() > 0
+
+
+def test_what_is_missed_is_estimated_from_the_audit():
+    design = Candidates(candidates=tuple(range(50)), audit=tuple(range(50, 90)))
+    score = np.zeros(200)
+    score[:30], score[50] = 0.5, 0.3
+    share, low, high = missed(pd.DataFrame({"score": score}), design, 0.25)
+    others = 150 / 40
+    assert share == pytest.approx(others / (others + 30))
+    ends = [150 * q for q in (beta.ppf(0.025, 1, 40), beta.ppf(0.975, 2, 39))]
+    assert (low, high) == pytest.approx(tuple(e / (e + 30) for e in ends))
+    score[50] = 0
+    share, low, _ = missed(pd.DataFrame({"score": score}), design, 0.25)
+    assert share == low == 0
+    few = Candidates(candidates=tuple(range(50)), audit=(60, 61))
+    assert all(math.isnan(v) for v in missed(pd.DataFrame({"score": score}), few, 0.25))
+
+
+def test_what_cannot_be_is_refused(laid_out, monkeypatch, capsys):
+    directory, pilot, _, _ = laid_out
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    stored = Registry(uri(directory)).cell(pilot)
+    with pytest.raises(MemregError, match="not candidates"):
+        candidate_scores(stored)
+    with pytest.raises(MemregError, match="only 5 examples that are no candidates"):
+        candidates_of(stored, f"top:{stored.n_train - 5}", 6, 0)
+    words = ("train", "--like", pilot, "--design", "candidates", "--members", "5")
+    for more, said in (
+        (("--candidates", "top:80"), "say neighbours=CELL"),
+        (("--candidates", "top:80", "--neighbours", pilot, "--audit", "x"), "audit"),
+        (
+            (
+                "--candidates",
+                "absent.json",
+            ),
+            "must be a JSON file with a list of training examples",
+        ),
+        ((), "say who they are"),
+    ):
+        assert said in bad_input(monkeypatch, capsys, memreg, *words, *more)
+
+
+def test_candidates_may_come_from_files(laid_out, monkeypatch, capsys):
+    directory, pilot, _, _ = laid_out
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    (directory / "c.json").write_text(json.dumps([*range(30)]))
+    (directory / "a.json").write_text(json.dumps([40, 41]))
+    words = ("--design", "candidates", "--candidates", "c.json", "--audit", "a.json", "--members", "10")
+    program(monkeypatch, capsys, memreg, "train", "--like", pilot, *words, "--study", "files")
+    design = (
+        Registry(uri(directory)).cell(Registry(uri(directory)).cells("files")["cell"].iloc[0]).cell.design
+    )
+    assert design.candidates == tuple(range(30))
+    assert design.audit == (40, 41)
