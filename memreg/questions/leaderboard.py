@@ -293,7 +293,7 @@ def _pictures(
         sides = (order[:BESIDE], order[::-1][:BESIDE])
         rows.append(
             (
-                f"{e.proxy}, {e.networks}",
+                f"{e.proxy}\n{e.networks:,} networks",
                 [[_picture(images, loo, targets[i], truth.truth[i]) for i in side] for side in sides],
             )
         )

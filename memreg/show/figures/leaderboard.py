@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -44,17 +43,22 @@ def leaderboard(table: pd.DataFrame, title: str) -> Figure:
 def disagreement(rows: Sequence[tuple[str, Sequence[Sequence[Picture]]]]) -> Figure:
     """A row per proxy: images that it ranks higher than the truth does, then those that it ranks lower."""
     sides = [max(len(pictures[side]) for _, pictures in rows) for side in (0, 1)]
-    with drawing((10.0, 1.5 * len(rows) + 0.6)) as figure:
-        grid: Any = figure.subplots(len(rows), sum(sides) + 1, squeeze=False)
+    widths = [1.7, *[1.0] * sides[0], 0.25, *[1.0] * sides[1]]
+    with drawing((0.85 * sum(widths), 1.15 * len(rows) + 0.7)) as figure:
+        grid: Any = figure.subplots(
+            len(rows), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths}
+        )
         for axes, (name, (higher, lower)) in zip(grid, rows, strict=True):
             for ax in axes:
                 ax.set_axis_off()
-            places = np.r_[0 : len(higher), sides[0] + 1 : sides[0] + 1 + len(lower)]
-            for place, one in zip(places, [*higher, *lower], strict=True):
-                axes[place].set_axis_on()
-                picture(axes[place], one)
-            axes[0].set_ylabel(name, fontsize=9)
-        grid[0][0].set_title("Ranked higher than by leave-one-out", loc="left", fontsize=10)
-        grid[0][sides[0] + 1].set_title("Ranked lower", loc="left", fontsize=10)
-        figure.supxlabel("Below each image: its label and its leave-one-out score", fontsize=9)
+            axes[0].text(1, 0.5, name, ha="right", va="center", fontsize=9, transform=axes[0].transAxes)
+            for first, pictures in ((1, higher), (2 + sides[0], lower)):
+                for ax, one in zip(axes[first:], pictures, strict=False):
+                    ax.set_axis_on()
+                    picture(ax, one)
+        for place, said in ((1, "Ranked higher than by leave-one-out"), (2 + sides[0], "Ranked lower")):
+            title = grid[0][place].annotate(said, (0, 1.08), xycoords="axes fraction", fontsize=10)
+            title.set_in_layout(False)  # it is wider than its image
+        figure.suptitle(" ", fontsize=10)
+        figure.supxlabel("Below each image: its label, and its leave-one-out score", fontsize=9)
     return figure
