@@ -5,6 +5,7 @@ are float32 [n, channels, height, width] as it takes them, without augmentation,
 gives are tensors [n], or [n, d] of vectors. It may take gradients, and must leave the network as it is.
 """
 
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -101,9 +102,10 @@ class Recorder:
         last = step == self._total
         forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
         with evaluation(model), forked:
-            torch.manual_seed(random.seed(self._seed, STREAM, step))
-            for images, labels in self._batches(device):
+            for batch, (images, labels) in enumerate(self._batches(device)):
                 for name in ("fit", *(name for name, _ in observers)):
+                    own = zlib.crc32(name.encode())  # what an observer draws depends on no other
+                    torch.manual_seed(random.seed(self._seed, STREAM, step, batch, own))
                     for key, values in self._asked(name, model, images, labels).items():
                         if values.ndim == 1 or last:
                             seen.setdefault(key, []).append(values)

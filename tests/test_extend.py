@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from parts import ROOT
 from studies import bad_input, uri
@@ -23,7 +24,9 @@ from memreg.user_code import digest
 
 TEXT = (ROOT / "docs" / "extend.md").read_text()
 FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL))
-COMMANDS = re.findall(r"```sh\n(memreg .*?)\n```", TEXT)
+ALL_COMMANDS = re.findall(r"```sh\n(memreg .*?)\n```", TEXT)
+TRACED = [command for command in ALL_COMMANDS if "--observers" in command]
+COMMANDS = [command for command in ALL_COMMANDS if command not in TRACED]
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +56,16 @@ def mlflow_run(directory, command):
 
 
 def test_each_part_is_short():
-    assert set(FILES) == {"mine.py", "squares.py", "bernoulli.py", "halves.py", "parts.py", "test_mine.py"}
+    parts = {"mine.py", "squares.py", "bernoulli.py", "halves.py", "gradients.py", "parts.py"}
+    assert set(FILES) == {*parts, "test_mine.py"}
     for name, code in FILES.items():
         assert len(code.strip().splitlines()) < 20, name
 
 
 @pytest.fixture(scope="module")
 def trained(here):
-    """The document's commands, in their order; CELL is the first cell that was trained."""
+    """The document's commands but those that observe, in their order; CELL is the first cell that was
+    trained."""
     for command in COMMANDS:
         if "CELL" in command:
             command = command.replace("CELL", Registry(uri(here)).cells("train")["cell"].iloc[0])
@@ -171,6 +176,33 @@ def test_a_worker_with_other_code_than_the_cell_was_planned_with_trains_nothing(
     for name in ("local", "ray") if find_spec("ray") else ("local",):
         with pytest.raises(MemregError, match="edited:net has changed since the study began"):
             list(engine(name, Resources(workers=1)).run([job], datasets))
+
+
+def test_an_observer_looks_at_networks_and_a_proxy_of_it_is_judged(tmp_path):
+    """CELL is a leave-one-out cell, with members on everything beside those that are traced."""
+    (tmp_path / "gradients.py").write_text(FILES["gradients.py"])
+    train, judge = TRACED
+    process = mlflow_run(tmp_path, train)
+    assert process.returncode == 0, process.stderr + process.stdout
+    registry = Registry(uri(tmp_path))
+    (cell,) = registry.cells("train")["cell"]
+    lengths = registry.cell(cell).traces()["image_gradient"]
+    assert lengths.shape[0] == 20
+    assert lengths.shape[2] == 300
+    assert (lengths > 0).mean() > 0.99
+    everything = "--targets random:20 --members 2 --everything 40 --epochs 2 --batch-size 64"
+    process = mlflow_run(tmp_path, f"memreg leave_one_out --cell digits+subset=100/vgg3-w4 {everything}")
+    assert process.returncode == 0, process.stderr + process.stdout
+    (loo,) = registry.cells().query("design == 'leave_one_out'")["cell"]
+    process = mlflow_run(tmp_path, judge.replace("CELL", loo))
+    assert process.returncode == 0, process.stderr + process.stdout
+    (path,) = tmp_path.rglob("leaderboard.parquet")
+    table = pd.read_parquet(path).set_index(["proxy", "networks"])
+    assert set(table.index) == {
+        (name, k) for name in ("gradients:proxy", "learning_time") for k in (1, 5, 20)
+    }
+    cost = table["cost"].unstack()
+    assert (cost.loc["gradients:proxy"] > cost.loc["learning_time"]).all()
 
 
 def test_a_search_space_and_a_grid_of_ones_own(here, monkeypatch):

@@ -68,7 +68,7 @@ def test_members_override(tmp_path):
         ({"cells": [{"dataset": "digits", "model": "vgg3-w8", "r": 0.123}]}, "1 - d/q"),
         (
             {"cells": [{"dataset": "digits", "model": "vgg3-w8", "design": "tens"}]},
-            "design: must be 'subsets', 'spread', 'all', package.module:function, not 'tens'",
+            "design: must be 'subsets', 'spread', 'candidates', 'all', package.module:function, not 'tens'",
         ),
         ({"cells": [{"dataset": "digits", "model": "vgg3-w8", "precision": "fp8"}]}, "precision"),
         ({"cells": [{"dataset": "digits"}]}, "model must name"),

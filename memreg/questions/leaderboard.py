@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from memreg.cell import Cell
 from memreg.data.stored import images_of
 from memreg.design import All, Design, Subsets
 from memreg.errors import MemregError
 from memreg.estimators.approximation import mean_interval
-from memreg.estimators.leaderboard import MEMORIZED, Truth, against_best, error_by_size
+from memreg.estimators.leaderboard import MEMORIZED, Truth, against_best, calibrated, error_by_size
 from memreg.estimators.leaderboard import Figure as Judgement
 from memreg.grid import Grid
 from memreg.registry import Registry, StoredCell
@@ -38,7 +37,7 @@ from memreg.studies.study import Outcome, Study, Where, open_study
 from memreg.tracing import Tracing
 
 ENDS = ("", "_low", "_high", "_networks_low", "_networks_high")
-SHOWN, BESIDE = 5, 5
+SHOWN, BESIDE = 8, 4
 """Of the images on which a proxy and the truth disagree: proxies, and images of either kind."""
 
 
@@ -63,13 +62,13 @@ class Board:
         return pd.DataFrame([self._row(e) for e in self.entrants]).merge(self._differences)
 
     def metrics(self) -> Mapping[str, float]:
-        first = {e.proxy: e for e in sorted(self.entrants, key=lambda e: -e.networks)}
+        most = {e.proxy: e for e in sorted(self.entrants, key=lambda e: e.networks)}
         spread = {"targets": len(self.targets), "ceiling": self.truth.ceiling, "floor": self.truth.floor}
         return {
             **spread,
             "constant_error": float(self.truth.constant.mean()),
-            **{f"error/{self._plain(name)}": e.judged.error.value for name, e in first.items()},
-            **{f"spearman/{self._plain(name)}": e.judged.spearman.value for name, e in first.items()},
+            **{f"error/{self._plain(name)}": e.judged.error.value for name, e in most.items()},
+            **{f"spearman/{self._plain(name)}": e.judged.spearman.value for name, e in most.items()},
         }
 
     def tables(self) -> Mapping[str, pd.DataFrame | str]:
@@ -203,10 +202,14 @@ def run(request: Request, tracing: Tracing, where: Where, progress: Progress) ->
         cells = [opened.registry.cell(item.cell.hash) for item in items]
         found = Entrants(request.numbers, targets, truth)
         for cell in cells[: len(planned.everything)]:
-            found.by_traces(filter(of_traces, planned.names), cell.traces(), planned.tracing.members)
+            traces = cell.traces(members=planned.tracing.members)
+            asked = [name for name, _ in tracing.observers]
+            found.by_traces(filter(of_traces, planned.names), traces, asked)
         for cell in cells[len(planned.everything) :]:
             found.by_members([n for n in planned.names if not of_traces(n) and n not in DESIGNED], cell)
             cells += _designs(planned, request, where, opened, found, cell)
+        if not found.entrants:
+            raise MemregError(f"no proxy can be judged at networks={request.networks}: {_why(found)}")
         board = Board(
             planned.loo.cell,
             [planned.loo.hash, *(cell.hash for cell in cells)],
@@ -245,6 +248,10 @@ def _designs(
     return cells
 
 
+def _why(found: Entrants) -> str:
+    return "; ".join(found.skipped) or "scores take whole blocks of members"
+
+
 def _resolved(
     loo: StoredCell, design: Design, members: int, request: Request, where: Where
 ) -> list[Resolved]:
@@ -266,6 +273,11 @@ def schedule(request: Request, tracing: Tracing, where: Where) -> Schedule:
     kept = tracing.of(traced if by_traces else 0, needed(names))
 
     left_out = Subsets(r=request.r, seed=request.design_seed)
+    if not by_traces and all(k % left_out.folds for k in request.numbers):
+        raise MemregError(
+            f"networks={request.networks}: none of them is a multiple of {left_out.folds}, of which scores "
+            f"at r = {request.r} are made"
+        )
     return Schedule(
         loo,
         names,
@@ -278,30 +290,25 @@ def schedule(request: Request, tracing: Tracing, where: Where) -> Schedule:
 def _pictures(
     loo: StoredCell, targets: NDArray[np.int64], truth: Truth, entrants: Sequence[Entrant], where: Where
 ) -> Figure | str:
-    """Images that the best proxies, at their most networks, rank higher than the truth does, and lower."""
+    """Of the best proxies at their most networks, the targets that they are most wrong about, either way."""
     most = {e.proxy: e for e in sorted(entrants, key=lambda e: e.networks)}
     best = sorted(most.values(), key=lambda e: (e.judged.error.value, e.proxy))[:SHOWN]
     try:
         images = images_of(loo.cell, where.data_dir).train_images
     except MemregError as error:
         return str(error)
+
+    def picture(i: int, said: float) -> Picture:
+        words = f"{loo.labels[targets[i]]}: {truth.truth[i]:.2f} ({said:.2f})"
+        return np.asarray(images[targets[i]]), words
+
     rows = []
     for e in best:
-        value = np.nan_to_num(e.values.mean(0), nan=-np.inf)
-        higher = rankdata(value) - rankdata(truth.truth)
-        order = np.argsort(-higher, kind="stable")
-        sides = (order[:BESIDE], order[::-1][:BESIDE])
-        rows.append(
-            (
-                f"{e.proxy}\n{e.networks:,} networks",
-                [[_picture(images, loo, targets[i], truth.truth[i]) for i in side] for side in sides],
-            )
-        )
+        said = np.mean([calibrated(own, truth.truth, truth.unit) for own in e.values], axis=0)
+        order = np.argsort(truth.truth - said, kind="stable")
+        sides = [[picture(i, said[i]) for i in side] for side in (order[:BESIDE], order[::-1][:BESIDE])]
+        rows.append((f"{e.proxy}\n{e.networks:,} networks", sides))
     return figures.disagreement(rows)
-
-
-def _picture(images: NDArray[np.uint8], loo: StoredCell, example: int, score: float) -> Picture:
-    return np.asarray(images[example]), f"{loo.labels[example]}: {score:.2f}"
 
 
 def _number(value: float) -> str:

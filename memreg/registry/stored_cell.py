@@ -20,7 +20,7 @@ from memreg.members import COLUMNS, Members, tallied
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.shards import read_shard, shard_names
 from memreg.registry.tables import MEMBERS, PRIVACY, read_table, scores_name
-from memreg.registry.traces import FOLDER, joined, read_trace
+from memreg.registry.traces import FOLDER, joined, read_trace, trace_name
 
 if TYPE_CHECKING:
     from memreg.registry.reader import Registry
@@ -126,13 +126,16 @@ class StoredCell:
             self.artifacts.forget(name)  # a study may mend it
             raise
 
-    def traces(self, *quantities: str) -> Traces:
+    def traces(self, *quantities: str, members: int | None = None) -> Traces:
         """What training showed of each training example, of all members that kept a trace.
 
-        quantities: by default all that each of them has. Raises `MemregError` where no member kept one.
+        quantities: by default all that each of them has; members: the first so many alone. Raises
+        `MemregError` where no member kept one.
         """
         fingerprint, found = self.tags["memreg.dataset_fingerprint"], []
-        for name in self.artifacts.names(FOLDER, ".arrow"):
+        names = self.artifacts.names(FOLDER, ".arrow")
+        asked = names if members is None else [name for name in names if name < trace_name(members)]
+        for name in asked:
             path = self.artifacts.get(name)
             try:
                 found.append(read_trace(path, self.hash, fingerprint, quantities or None)[0])
@@ -156,10 +159,10 @@ class StoredCell:
     def scores(self, estimator: str | None = None) -> pd.DataFrame:
         """One row per training example; the columns are those of scores.parquet.
 
-        estimator: `peers`, `gaussian`, `shrunk`, `extrapolation` or `leave_one_out`, once `memreg
-        memorization` has computed it; or `privacy`, once `memreg privacy` has, which says how well each
-        example is told by membership inference. Raises `MemregError` where a cell that they were computed
-        from has got more members since.
+        estimator: `peers`, `gaussian`, `shrunk`, `extrapolation`, `candidates` or `leave_one_out`, once
+        `memreg memorization` has computed it; or `privacy`, once `memreg privacy` has, which says how well
+        each example is told by membership inference. Raises `MemregError` where a cell that they were
+        computed from has got more members since.
         """
         name = scores_name(estimator)
         command = f"memreg memorization --cell {self.hash[:12]} --estimator {estimator}"

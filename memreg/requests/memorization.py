@@ -9,8 +9,8 @@ class Request(Parameters):
     cell: str
     """A cell's hash, the first digits of it, or its run id."""
     estimator: str | None = None
-    """peers, extrapolation, gaussian, shrunk, leave_one_out or package.module:function; by default Feldman &
-    Zhang's."""
+    """peers, extrapolation, gaussian, shrunk, candidates, leave_one_out or package.module:function; by
+    default Feldman & Zhang's."""
     neighbours: str | None = None
     """Peers for the estimator peers: groups (those planted), a cell, or FILE.json; by default they are
     found."""

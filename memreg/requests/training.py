@@ -34,11 +34,11 @@ class Training(Parameters):
     def _known(self) -> Self:
         if self.engine not in ENGINES:
             raise MemregError(f"unknown engine '{self.engine}': one of {', '.join(ENGINES)}")
-        if self.observers and not self.trace:
-            raise MemregError("observers are of members that keep a trace: say how many, as trace=20")
         return self
 
     @property
     def tracing(self) -> Tracing | None:
-        """Raises `MemregError` for an observer that is none."""
+        """Raises `MemregError` for an observer that is none, and for observers of no member."""
+        if self.observers and not self.trace:
+            raise MemregError("observers are of members that keep a trace: say how many, as trace=20")
         return Tracing.by(self.trace, self.checkpoints, self.observers) if self.trace else None

@@ -50,14 +50,14 @@ class Entrants:
     skipped: list[str] = field(default_factory=list)
     """What could not be judged, and why."""
 
-    def by_traces(self, names: Iterable[str], traces: Traces, members: int) -> None:
-        """Judge proxies that are made of traces. members: those that may be used, the first so many."""
-        found = traces.part(traces.member < members)
+    def by_traces(self, names: Iterable[str], traces: Traces, observers: Sequence[str]) -> None:
+        """Judge proxies that are made of traces. observers: those that the user's proxies are charged for."""
         for name in names:
+            cost = _cost(traces, ["fit", *(observers if is_code(name) else NEEDS.get(name, "").split())])
             for k in self.numbers:
-                if k <= len(found):
-                    parts = [found.part(slice(first, first + k)) for first in _starts(len(found), k, 1)]
-                    self._enter(name, k, _cost(name, found) * k, parts, from_traces)
+                if k <= len(traces):
+                    parts = [traces.part(slice(first, first + k)) for first in _starts(len(traces), k, 1)]
+                    self._enter(name, k, cost * k, parts, from_traces)
 
     def by_members(self, names: Iterable[str], cell: StoredCell) -> None:
         """Judge proxies that are made of members which leave examples out, whole blocks of them."""
@@ -95,9 +95,6 @@ def _starts(members: int, k: int, block: int) -> list[int]:
     return list(range(0, members - k + 1, step))[:REPETITIONS]
 
 
-def _cost(name: str, traces: Traces) -> float:
-    """Of one network with what the proxy is made of, in trainings of one."""
-    observers = ["fit", *([NEEDS[name]] if name in NEEDS else [])]
-    if is_code(name):
-        observers = [*traces.costs]
-    return 1 + float(sum(traces.costs[each].mean() for each in observers))
+def _cost(traces: Traces, observers: Iterable[str]) -> float:
+    """Of one network that these observers look at, in trainings of one."""
+    return 1 + float(sum(traces.costs[name].mean() for name in observers))

@@ -98,6 +98,8 @@ def from_traces(name: str, traces: Traces) -> Floats:
     """What a proxy says of each training example, [n_train], larger where more is memorized."""
     if not is_code(name):
         return PROXIES[name](traces)
+    for values in traces.quantities.values():
+        values.flags.writeable = False  # they are other proxies' too
     given = called("proxy", name, traces)
     n = traces.included.shape[1]
     array = np.asarray(given)

@@ -27,9 +27,9 @@ class ProxySuite:
     observed: tuple[str, ...] = ()
     """Quantities that your observers give beside memreg's own, each one number per example."""
     ranks_the_unlearned = True
-    """Whether an example that is never learned ranks above one that is right from the start. Leave-one-out
-    gives neither a high score for good, but proxies of difficulty do; one that is of something else, as
-    `variability` is of how much a network changes its mind, sets this to False."""
+    """Whether an example that is never learned ranks above one that is right from the start. A proxy of
+    anything but difficulty sets this to False, as `variability` does: a network that never learns an example
+    changes its mind about it as little as about one that it always knew."""
 
     def traces(self) -> Traces:
         """Six members at 20 checkpoints, the same whenever they are asked for."""
@@ -51,8 +51,8 @@ class ProxySuite:
         shape = (M, C, N)
         ability = np.linspace(-2, 3, C)[:, None] - rng.normal(0, 1.5, N)
         margin = ability + rng.normal(0, 1, shape)
-        margin[..., UNLEARNED] = -6 + rng.normal(0, 0.1, (M, C))
-        margin[..., EASY] = 8 + rng.normal(0, 0.1, (M, C))
+        margin[..., UNLEARNED] = -8 + rng.normal(0, 0.1, (M, C))
+        margin[..., EASY] = 6 + rng.normal(0, 0.1, (M, C))
         error = np.sqrt(2) * expit(-margin)
         vectors = rng.normal(0, 1, (M, N, WIDTH))
         vectors[:, UNLEARNED], vectors[:, EASY] = HIGH, 0

@@ -175,6 +175,6 @@ def test_what_cannot_be_traced_is_refused_before_anything_is_written(here):
     from memreg.requests.training import Training
 
     with pytest.raises(MemregError, match="say how many"):
-        Training(observers="curvature")
+        _ = Training(observers="curvature").tracing
     with pytest.raises(MemregError, match="unknown observer"):
         _ = Training(trace=2, observers="curve").tracing

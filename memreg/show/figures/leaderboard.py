@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from memreg.show.figures.pictures import Picture, picture
 from memreg.show.figures.style import COLOURS, GREY, drawing
 
-LINES = ("-", "--", ":")
+LINES = ("-", "--", ":", "-.")
 
 
 def leaderboard(table: pd.DataFrame, title: str) -> Figure:
@@ -41,7 +41,7 @@ def leaderboard(table: pd.DataFrame, title: str) -> Figure:
 
 
 def disagreement(rows: Sequence[tuple[str, Sequence[Sequence[Picture]]]]) -> Figure:
-    """A row per proxy: images that it ranks higher than the truth does, then those that it ranks lower."""
+    """A row per proxy: images whose scores it takes for higher than they are, then for lower."""
     sides = [max(len(pictures[side]) for _, pictures in rows) for side in (0, 1)]
     widths = [1.7, *[1.0] * sides[0], 0.25, *[1.0] * sides[1]]
     with drawing((0.85 * sum(widths), 1.15 * len(rows) + 0.7)) as figure:
@@ -56,9 +56,10 @@ def disagreement(rows: Sequence[tuple[str, Sequence[Sequence[Picture]]]]) -> Fig
                 for ax, one in zip(axes[first:], pictures, strict=False):
                     ax.set_axis_on()
                     picture(ax, one)
-        for place, said in ((1, "Ranked higher than by leave-one-out"), (2 + sides[0], "Ranked lower")):
+        for place, said in ((1, "Taken for higher than leave-one-out"), (2 + sides[0], "Taken for lower")):
             title = grid[0][place].annotate(said, (0, 1.08), xycoords="axes fraction", fontsize=10)
             title.set_in_layout(False)  # it is wider than its image
         figure.suptitle(" ", fontsize=10)
-        figure.supxlabel("Below each image: its label, and its leave-one-out score", fontsize=9)
+        said = "Below each image: its label, its leave-one-out score, and in parentheses what the proxy says"
+        figure.supxlabel(said, fontsize=9)
     return figure

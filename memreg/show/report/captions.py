@@ -29,8 +29,8 @@ CAPTIONS = {
     "networks surer of it, and by how much in log odds.",
     "leaderboard": "How far cheap stand-ins for memorization scores are from leave-one-out, each calibrated "
     "on other targets, over what they cost; shaded what the noise of the truth alone gives.",
-    "disagreement": "Images that a stand-in for memorization scores ranks higher than leave-one-out does, "
-    "and those that it ranks lower.",
+    "disagreement": "Images whose score a stand-in, calibrated on other targets, takes for higher than "
+    "leave-one-out's, and for lower.",
     "influence": "How many pairs of a training and a test example have which influence, and how many "
     "chance gives.",
 }

@@ -1,0 +1,333 @@
+"""`memreg leaderboard` end to end, on a planted set: what it keeps, and what it is when computed by hand."""
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+from studies import PLANTED, PLANTED_RECIPE, bad_input, program, refused, uri
+
+from entrypoints.leaderboard import leaderboard
+from memreg.engines import Resources, engine
+from memreg.estimators.proxies import NEEDS, PROXIES
+from memreg.exchange.archive import export_study, opened
+from memreg.exchange.incoming import From, bring_in
+from memreg.questions.leaderboard import run
+from memreg.registry import Registry
+from memreg.requests.leaderboard import Request
+from memreg.scoring.designed import DESIGNED
+from memreg.scoring.proxies import ESTIMATES, KNOWN, chosen
+from memreg.studies.progress import Silent
+from memreg.studies.study import Where
+from memreg.tracing import Tracing
+
+TARGETS = [*range(200, 212), *range(12)]
+"""Of all sizes of sub-populations up to 8, and ordinary examples."""
+WITHOUT, EVERYTHING, MOST = 4, 40, 20
+SOME = "final_margin,curvature,subsets"
+
+
+def memreg(directory, *words):
+    """What a command says, run in a process of its own."""
+    process = subprocess.run(
+        ["memreg", *words, "--workers", "2"],
+        cwd=directory,
+        env=os.environ | {"MLFLOW_TRACKING_URI": uri(directory)},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    return " ".join(process.stdout.split())
+
+
+def kept(directory, study="leaderboard"):
+    """Of a study: (names of its artifacts, its metrics, a function from such a name to its path)."""
+    client = mlflow.MlflowClient(uri(directory))
+    ids = [e.experiment_id for e in client.search_experiments()]
+    (found,) = client.search_runs(ids, f"tags.`memreg.kind` = 'study' and run_name = '{study}'")
+    names = {f.path for folder in ("", "figures") for f in client.list_artifacts(found.info.run_id, folder)}
+
+    def path(name):
+        return Path(client.download_artifacts(found.info.run_id, name))
+
+    return names, found.data.metrics, path
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """A leave-one-out cell that the leaderboard has judged all proxies by, at 1, 5 and 20 networks."""
+    directory = tmp_path_factory.mktemp("leaderboard")
+    (directory / "targets.txt").write_text("\n".join(map(str, TARGETS)))
+    recipe = {key: value for key, value in PLANTED_RECIPE.items() if key != "model"}
+    fields = [word for key, value in recipe.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    cell = f"{PLANTED}/{PLANTED_RECIPE['model']}"
+    numbers = ("--members", str(WITHOUT), "--everything", str(EVERYTHING))
+    memreg(directory, "leave_one_out", "--cell", cell, *fields, "--targets", "targets.txt", *numbers)
+    registry = Registry(uri(directory))
+    cells = registry.cells().set_index("design")["cell"]
+    archive = directory / "before.zip"
+    export_study(registry, "leave_one_out", archive)
+    said = memreg(directory, "leaderboard", "--loo-cell", cells["leave_one_out"], "--networks", "1,5,20")
+    names, metrics, path = kept(directory)
+    return SimpleNamespace(
+        directory=directory,
+        registry=registry,
+        loo=cells["leave_one_out"],
+        everything=cells["all"],
+        archive=archive,
+        said=said,
+        names=names,
+        metrics=metrics,
+        table=pd.read_parquet(path("leaderboard.parquet")),
+        by_size=pd.read_parquet(path("leaderboard-by-size.parquet")),
+        bits=path("leaderboard.parquet").read_bytes(),
+    )
+
+
+@pytest.fixture
+def here(judged, monkeypatch):
+    monkeypatch.chdir(judged.directory)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(judged.directory))
+    return judged
+
+
+def truth_by_hand(judged):
+    """Equation 1, its first term from members on everything of which no trace is made."""
+    registry = judged.registry
+    label = registry.cell(judged.loo).labels[TARGETS]
+    without, whole = registry.predictions(judged.loo), registry.predictions(judged.everything)
+    untraced = whole.member >= MOST
+    assert untraced.sum() == EVERYTHING - MOST
+    first = (whole.predicted[untraced][:, TARGETS] == label).mean(0)
+    out = ~without.included[:, TARGETS]
+    assert (out.sum(0) == WITHOUT).all()
+    right = without.predicted[:, TARGETS] == label
+    return first - (right & out).sum(0) / out.sum(0)
+
+
+def row(table, proxy, networks):
+    (found,) = table.query("proxy == @proxy and networks == @networks").to_dict("records")
+    return found
+
+
+def test_tables_figures_and_metrics_are_kept_with_the_study(judged):
+    assert {
+        "leaderboard.parquet",
+        "leaderboard-by-size.parquet",
+        "report.html",
+        "figures/leaderboard.png",
+        "figures/disagreement.png",
+    } <= judged.names
+    assert judged.metrics["targets"] == len(TARGETS)
+    assert judged.metrics["constant_error"] == judged.table["constant_error"].iloc[0]
+    for name in ("ceiling", "floor"):
+        assert judged.metrics[name] == judged.table[name].iloc[0]
+    for name in ("error", "spearman"):
+        most = {own.proxy: own[name] for _, own in judged.table.sort_values("networks").iterrows()}
+        assert {key: judged.metrics[f"{name}/{key}"] for key in most} == most
+    assert f"Leave-one-out scores of {len(TARGETS)} targets" in judged.said
+    for said in ("1 network: ", "5 networks: ", "20 networks: "):
+        assert said in judged.said
+
+
+def test_every_proxy_is_judged_at_the_numbers_it_can_be_had_from(judged):
+    table = judged.table
+    assert set(table["proxy"]) == set(chosen("all")) - set(DESIGNED)
+    for proxy, own in table.groupby("proxy"):
+        found = dict(zip(own["networks"], own["repetitions"], strict=True))
+        assert found == ({1: 10, 5: 4, 20: 1} if proxy in PROXIES else {20: 1}), proxy
+        assert own["plain_error"].notna().all() == (proxy in ESTIMATES)
+    assert (table["missing"] == 0).all()
+    assert not table.duplicated(["proxy", "networks"]).any()
+
+
+def test_costs_are_in_trainings_of_a_network_on_everything(judged):
+    traces, n = judged.registry.cell(judged.everything).traces(), len(judged.registry.scores(judged.loo))
+    assert traces.member.tolist() == list(range(MOST))
+    for own in judged.table.itertuples():
+        if own.proxy not in PROXIES:
+            assert own.cost == pytest.approx(MOST * round(0.7 * n) / n)
+            continue
+        observers = ["fit", *([NEEDS[own.proxy]] if own.proxy in NEEDS else [])]
+        each = 1 + sum(traces.costs[name].mean() for name in observers)
+        assert own.cost == pytest.approx(own.networks * each)
+        assert own.cost > own.networks
+
+
+def test_a_proxy_of_traces_is_what_it_is_by_hand(judged):
+    traces = judged.registry.cell(judged.everything).traces()
+    margin = traces["margin"][:, -1].astype(float)[:, TARGETS]
+    truth = truth_by_hand(judged)
+    found = row(judged.table, "final_margin", MOST)
+    assert found["spearman"] == pytest.approx(spearmanr(-margin.mean(0), truth).statistic)
+    found = row(judged.table, "final_margin", 5)
+    fives = [spearmanr(-margin[first : first + 5].mean(0), truth).statistic for first in (0, 5, 10, 15)]
+    assert found["spearman"] == pytest.approx(np.mean(fives))
+    assert found["spearman_networks_low"] < found["spearman"] < found["spearman_networks_high"]
+    assert np.isnan(row(judged.table, "final_margin", MOST)["spearman_networks_low"])
+
+
+def test_scores_by_few_members_are_what_they_are_by_hand(judged):
+    (hash_,) = judged.registry.cells().query("design == 'subsets'")["cell"]
+    members = judged.registry.predictions(hash_)
+    assert members.member.tolist() == list(range(MOST))
+    right = members.predicted[:, TARGETS] == judged.registry.cell(hash_).labels[TARGETS]
+    included = members.included[:, TARGETS]
+    p1, p0 = ((right & rows).sum(0) / rows.sum(0) for rows in (included, ~included))
+    truth = truth_by_hand(judged)
+    found = row(judged.table, "subsets", MOST)
+    assert found["plain_error"] == pytest.approx(np.abs(p1 - p0 - truth).mean())
+    assert found["spearman"] == pytest.approx(spearmanr(p1 - p0, truth).statistic)
+    wrong = row(judged.table, "excluded_accuracy", MOST)
+    assert wrong["spearman"] == pytest.approx(spearmanr(1 - p0, truth).statistic)
+
+
+def test_errors_by_size_are_means_over_sub_populations(judged):
+    sizes = [1, 2, 2, 3, 3, 3, *[5] * 5, 8, *[0] * 12]
+    counts = pd.Series(sizes).value_counts().to_dict()
+    for (proxy, networks), own in judged.by_size.groupby(["proxy", "networks"]):
+        assert dict(zip(own["size"], own["targets"], strict=True)) == counts
+        error = (own["error"] * own["targets"]).sum() / len(TARGETS)
+        assert error == pytest.approx(row(judged.table, proxy, networks)["error"])
+
+
+def test_running_again_trains_nothing_and_gives_the_same_to_the_bit(here, monkeypatch, capsys):
+    words = ("--loo_cell", here.loo, "--networks", "20,5,1,5", "--workers", "2")
+    out = program(monkeypatch, capsys, leaderboard, *words)
+    assert ", 0 to train" in out
+    assert kept(here.directory)[2]("leaderboard.parquet").read_bytes() == here.bits
+
+
+class Killed(BaseException):
+    """As Ctrl-C, but nobody listens."""
+
+
+def judge(directory, loo, killed_after=None):
+    """What the leaderboard trains in this process, with two workers, until it is killed."""
+    trained = []
+    inner = engine("local", Resources(workers=2))
+
+    def counting(jobs, datasets):
+        for result in inner.run(jobs, datasets):
+            if len(trained) == killed_after:
+                raise Killed
+            trained.append(result)
+            yield result
+
+    request = Request(loo_cell=loo, proxies=SOME, networks="1,5,20", study="some")
+    where = Where(replace(inner, run=counting), tracking_uri=uri(directory))
+    run(request, Tracing(100), where, Silent())
+    return len(trained)
+
+
+def test_what_was_killed_ends_as_what_was_not(here, tmp_path, monkeypatch):
+    assert judge(here.directory, here.loo) == 0
+    whole = kept(here.directory, "some")[2]("leaderboard.parquet")
+    monkeypatch.chdir(tmp_path)
+    with opened(here.archive) as found:
+        bring_in(found.cells, From("before", found.grid, ""), Silent(), uri(tmp_path))
+    for members in (5, 25):
+        with pytest.raises(Killed):
+            judge(tmp_path, here.loo, members)
+    assert 0 < judge(tmp_path, here.loo) < MOST
+    again = kept(tmp_path, "some")[2]("leaderboard.parquet")
+    assert again.read_bytes() == whole.read_bytes()
+
+
+OWN = """
+import torch
+
+
+def observe(network, images, labels):
+    with torch.no_grad():
+        logits = network(images)
+    own = labels[:, None]
+    rest = logits.scatter(1, own, -torch.inf).logsumexp(1)
+    return {"doubt": rest - logits.gather(1, own)[:, 0], "logits": logits}
+
+
+def doubt(traces):
+    assert traces["logits"].shape[1:] == (traces.included.shape[1], 10)
+    return traces.mean(traces["doubt"][:, -1].astype(float))
+
+
+def final(traces):
+    return traces.mean(-traces["margin"][:, -1].astype(float))
+
+
+def short(traces):
+    return [1.0, 2.0]
+
+
+def infinite(traces):
+    return final(traces) / 0.0
+"""
+
+
+@pytest.fixture
+def own(here):
+    (here.directory / "mine_own.py").write_text(OWN)
+    return here
+
+
+def test_a_proxy_and_an_observer_of_ones_own_are_judged_beside_the_others(own, monkeypatch, capsys):
+    """Of fewer members than kept a trace before; theirs have then what the others' lack."""
+    words = ("--loo_cell", own.loo, "--networks", "1,5", "--trace", "5", "--study", "own")
+    proxies = "mine_own:doubt,mine_own:final,final_margin"
+    observers = ("--observers", "mine_own:observe")
+    out = program(monkeypatch, capsys, leaderboard, *words, "--proxies", proxies, *observers)
+    assert "5 networks" in out
+    _, metrics, path = kept(own.directory, "own")
+    table = pd.read_parquet(path("leaderboard.parquet"))
+    assert metrics["error/mine_own.doubt"] == row(table, "mine_own:doubt", 5)["error"]
+    for networks in (1, 5):
+        doubt, final, usual = (row(table, name, networks) for name in proxies.split(","))
+        assert final["spearman"] == usual["spearman"]
+        assert doubt["spearman"] == pytest.approx(usual["spearman"], abs=0.02)
+        assert doubt["cost"] > usual["cost"] > networks
+    assert len(own.registry.cell(own.everything).traces()) == MOST
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("short", "proxy mine_own:short: returned list: it must return 234 numbers, one per example"),
+        ("infinite", "proxy mine_own:infinite: returned an infinite number"),
+        ("doubts", "proxy mine_own:doubts: cannot be imported"),
+    ],
+)
+def test_a_proxy_of_ones_own_that_gives_something_else_is_refused_in_a_line(
+    own, monkeypatch, capsys, proxy, said
+):
+    words = ("--loo_cell", own.loo, "--networks", "1", "--trace", "1", "--study", "wrong")
+    bad_input(monkeypatch, capsys, leaderboard, *words, "--proxies", f"mine_own:{proxy}", match=said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--proxies", "final_margins"], "unknown proxy 'final_margins': did you mean final_margin"),
+        (["--proxies", "entirely"], f"unknown proxy 'entirely': one of {KNOWN[0]}"),
+        (["--proxies", ","], "name one or more"),
+        (["--proxies", "nowhere:proxy"], "No module named 'nowhere'"),
+        (["--networks", "0"], "networks=0: whole numbers from 1"),
+        (["--networks", "5,x"], "networks=5,x: whole numbers from 1"),
+        (["--networks", ""], "networks=: whole numbers from 1"),
+        (["--loo_cell", "EVERYTHING"], "is of design all, not leave_one_out"),
+        (["--loo_cell", "nothing"], "nothing"),
+        (["--networks", "30", "--trace", "30"], "has 10 beside the 30 .* the truth takes 20"),
+        (["--networks", "5,20", "--trace", "4"], "networks=5,20: none of them is trace=4 or less"),
+        (["--networks", "5", "--proxies", "subsets"], "none of them is a multiple of 10"),
+        (["--observers", "curve", "--trace", "20"], "unknown observer 'curve'"),
+    ],
+)
+def test_bad_input_is_one_line_and_changes_nothing(here, monkeypatch, capsys, words, said):
+    given = {"--loo_cell": "CELL", "--networks": "1"} | dict(zip(words[::2], words[1::2], strict=True))
+    options = [word.replace("EVERYTHING", here.everything) for pair in given.items() for word in pair]
+    refused((here.directory, here.loo), monkeypatch, capsys, leaderboard, options, said)
