@@ -37,7 +37,8 @@ def label_quality(cell: StoredCell) -> Floats:
     trained on the example (Northcutt et al. 2021, "Confident learning"); NaN where there is none.
 
     Of each network the probabilities of the label and of the predicted class are stored; what is left to 1
-    is taken to be spread evenly over the other classes.
+    is taken to be spread evenly over the other classes. Raises `MemregError` where an import did not say how
+    sure members were of the label.
     """
     from cleanlab.rank import get_label_quality_scores
 
@@ -45,6 +46,8 @@ def label_quality(cell: StoredCell) -> Floats:
     total, count = np.zeros((cell.n_train, classes)), np.zeros(cell.n_train)
     for shard in cell.shards(*COUNTED, "p_max", "margin"):
         members = shard.kept()
+        if np.isnan(members.margin).any():
+            raise MemregError(f"{cell} was imported without margins or p_label: label_quality takes them")
         for i in range(len(members)):
             out = ~members.included[i]
             total[out] += _probabilities(members, i, labels, classes)[out]
@@ -130,7 +133,7 @@ def _probabilities(members: Members, i: int, labels: NDArray[np.int64], classes:
     rows = np.arange(n)
     own = members.p_label[i, :n].astype(np.float64)
     top, predicted = members.p_max[i, :n].astype(np.float64), members.predicted[i, :n].astype(np.int64)
-    wrong = predicted != labels
+    wrong = (predicted != labels) & (predicted < classes) & ~np.isnan(top)
     rest = np.clip(1 - own - np.where(wrong, top, 0), 0, None) / np.maximum(classes - 1 - wrong, 1)
     given = np.repeat(rest[:, None], classes, axis=1)
     given[rows, labels] = own

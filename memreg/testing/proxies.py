@@ -79,13 +79,6 @@ class ProxySuite:
         one = self.traces().part(slice(0, 1))
         assert np.isfinite(self.values(one)[one.included[0]]).all()
 
-    def test_traces_are_left_as_they_are(self) -> None:
-        traces, before = self.traces(), self.traces()
-        self.values(traces)
-        assert np.array_equal(traces.included, before.included)
-        for name, values in before.quantities.items():
-            assert np.array_equal(traces[name], values), name
-
     def test_the_order_of_members_does_not_matter(self) -> None:
         traces = self.traces()
         other = traces.part(np.random.default_rng(1).permutation(M))

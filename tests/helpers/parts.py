@@ -11,7 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 """The checkout."""
-MODULES = {"ffcv": "ffcv", "mysql": "pymysql", "postgres": "psycopg", "ray": "ray", "zarr": "zarr"}
+MODULES = {
+    "cleanlab": "cleanlab",
+    "ffcv": "ffcv",
+    "mysql": "pymysql",
+    "postgres": "psycopg",
+    "ray": "ray",
+    "zarr": "zarr",
+}
 
 
 def absent(what: str) -> None:

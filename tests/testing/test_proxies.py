@@ -90,7 +90,7 @@ def broken(tmp_path, monkeypatch):
             {"test_a_member_that_diverged_takes_no_number_from_examples_that_others_saw"},
         ),
         ("infinite", set(TESTS)),
-        ("in_place", {"test_traces_are_left_as_they_are"}),
+        ("in_place", set(TESTS)),
     ],
 )
 def test_what_is_wrong_with_a_proxy_fails_a_test(broken, function, tests):
