@@ -66,6 +66,7 @@ SLOW_FILES = (
     "test_bad_input",
     "test_extend",
     "test_interruption",
+    "test_observers",
     "test_precision",
     "test_security",
     "test_training",
@@ -81,6 +82,7 @@ SLOW_FILES = (
     "estimators/test_membership",
     "estimators/test_scores",
     "estimators/test_utility",
+    "estimators/test_leaderboard",
     "estimators/test_leave_one_out",
 )
 """Files and folders whose tests are not of the fast subset."""

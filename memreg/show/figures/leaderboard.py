@@ -44,7 +44,7 @@ def disagreement(rows: Sequence[tuple[str, Sequence[Sequence[Picture]]]]) -> Fig
     """A row per proxy: images whose scores it takes for higher than they are, then for lower."""
     sides = [max(len(pictures[side]) for _, pictures in rows) for side in (0, 1)]
     widths = [1.7, *[1.0] * sides[0], 0.25, *[1.0] * sides[1]]
-    with drawing((0.85 * sum(widths), 1.15 * len(rows) + 0.7)) as figure:
+    with drawing((1.05 * sum(widths), 1.35 * len(rows) + 0.7)) as figure:
         grid: Any = figure.subplots(
             len(rows), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths}
         )
