@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from memreg import margins, random
+from memreg import margins, models, random
 from memreg.data import memory
 from memreg.data.batches import scale
 from memreg.data.dataset import Dataset
@@ -30,6 +30,8 @@ Observer = Callable[[nn.Module, Tensor, Tensor], Mapping[str, Tensor]]
 BATCH = 1024
 STREAM = 4
 """Of a member's seed: what observers draw."""
+RESERVED = ("member", "included", "steps", "rates")
+"""Names of what a trace has beside quantities."""
 DRAWS, STEP = 10, 1e-3
 """Of curvature: directions, and how far along each (Garg, Ravikumar & Roy 2023)."""
 BACKWARD = 3
@@ -92,6 +94,7 @@ class Recorder:
         self._total, self._seed = steps, seed
         self._seen: list[dict[str, Tensor]] = []
         self._passes: dict[str, int] = {}
+        self._giver: dict[str, str] = {}
 
     def look(self, step: int, model: nn.Module) -> None:
         """Let every observer look at the network after a step of training."""
@@ -107,15 +110,24 @@ class Recorder:
                     own = zlib.crc32(name.encode())  # what an observer draws depends on no other
                     torch.manual_seed(random.seed(self._seed, STREAM, step, batch, own))
                     for key, values in self._asked(name, model, images, labels).items():
+                        if self._giver.setdefault(key, name) != name:
+                            raise MemregError(f"observers {self._giver[key]} and {name} both give {key}")
                         if values.ndim == 1 or last:
                             seen.setdefault(key, []).append(values)
         if observers and any(not torch.equal(v, state[name]) for name, v in model.state_dict().items()):
             names = ", ".join(name for name, _ in observers)
             raise MemregError(f"observers {names}: one has changed the network: it must leave it as it is")
-        self._seen.append({key: torch.cat(parts) for key, parts in seen.items()})
+        found = {key: torch.cat(parts) for key, parts in seen.items()}
+        if any(len(values) != self._dataset.n_train for values in found.values()):
+            raise MemregError("an observer gave a quantity for some of the images alone: it must for all")
+        self._seen.append(found)
 
     def trace(self, included: NDArray[np.bool_], rates: NDArray[np.float64]) -> Traces:
         """What was seen of a member, which is called 0; rates: learning rate of each step, shape [steps]."""
+        each = {key for key, values in self._seen[-1].items() if values.ndim == 1}
+        for seen in self._seen[:-1]:
+            if other := each ^ seen.keys():
+                raise MemregError(f"an observer gave {min(other)} at some checkpoints alone: it must at each")
         kept = {
             key: _stored(key, [seen[key] for seen in self._seen if key in seen]) for key in self._seen[-1]
         }
@@ -145,22 +157,36 @@ class Recorder:
 
         hook = model.register_forward_pre_hook(counts)
         try:
-            if is_code(name):
-                given = called("observer", name, model, images, labels)
-            else:
-                given = (fit if name == "fit" else OWN[name])(model, images, labels)
+            given = _given(name, model, images, labels)
         finally:
             hook.remove()
         self._passes[name] = self._passes.get(name, 0) + count
         return _checked(name, given, len(images))
 
 
+def try_observers(tracing: Tracing, model: str, dataset: Dataset) -> None:
+    """Let every observer look at two images by a new network: one that cannot is refused before anything is
+    trained. Draws nothing from torch's random stream."""
+    with torch.random.fork_rng(devices=[]):
+        network = models.build(model, dataset.image_shape, dataset.classes).eval()
+        images = scale(memory.tensor(dataset.train_images[:2]))
+        labels = memory.tensor(dataset.train_labels[:2])
+        for name, _ in tracing.observers:
+            _checked(name, _given(name, network, images, labels), len(images))
+
+
+def _given(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> Any:
+    if is_code(name):
+        return called("observer", name, model, images, labels)
+    return (fit if name == "fit" else OWN[name])(model, images, labels)
+
+
 def _checked(name: str, given: Any, n: int) -> dict[str, Tensor]:
     if not isinstance(given, Mapping):
         raise MemregError(f"observer {name}: returned {type(given).__name__}: it must return a mapping")
     for key, values in given.items():
-        if name != "fit" and key in FIT:
-            raise MemregError(f"observer {name}: {key} is in every trace already: choose another name")
+        if name != "fit" and (key in (*FIT, *RESERVED) or not isinstance(key, str) or "/" in key):
+            raise MemregError(f"observer {name}: {key} is what traces have already: choose another name")
         if not isinstance(values, Tensor) or values.ndim not in (1, 2) or len(values) != n:
             shape = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise MemregError(f"observer {name}: {key} is {shape}: it must be a tensor [{n}] or [{n}, d]")

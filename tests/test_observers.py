@@ -158,6 +158,19 @@ def draws(model, images, labels):
 
 def nothing(model, images, labels):
     return 3
+
+def masks(model, images, labels):
+    return {"included": torch.ones(len(images))}
+
+def norm_again(model, images, labels):
+    return {"norm": torch.ones(len(images))}
+
+CALLS = 0
+
+def seldom(model, images, labels):
+    global CALLS
+    CALLS += 1
+    return {"now": torch.ones(len(images))} if CALLS % 2 else {}
 """
 
 
@@ -186,11 +199,26 @@ def test_an_observer_of_the_users(digits, mine):
         ("short", r"tensor \[300\]"),
         ("taken", "choose another name"),
         ("nothing", "must return a mapping"),
+        ("masks", "choose another name"),
+        ("seldom", "at some checkpoints alone"),
     ],
 )
 def test_an_observer_that_is_none_is_refused(digits, mine, name, said):
     with pytest.raises(MemregError, match=said):
         traced(digits, Tracing.by(1, 4, f"looking:{name}"))
+
+
+def test_two_observers_of_one_quantity_are_refused(digits, mine):
+    with pytest.raises(MemregError, match="both give norm"):
+        traced(digits, Tracing.by(1, 4, "looking:norm,looking:norm_again"))
+
+
+def test_an_observer_is_tried_before_anything_is_trained(digits, mine):
+    state = torch.random.get_rng_state()
+    observers.try_observers(Tracing.by(1, 4, f"{ALL},looking:norm"), "vgg3-w4", digits)
+    assert (torch.random.get_rng_state() == state).all()
+    with pytest.raises(MemregError, match="must return a mapping"):
+        observers.try_observers(Tracing.by(1, 4, "looking:nothing"), "vgg3-w4", digits)
 
 
 def test_names_that_are_none_are_refused(mine):

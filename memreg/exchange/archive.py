@@ -187,10 +187,9 @@ def _incoming(directory: Path, name: str) -> Incoming:
         raise MemregError(f"{name} has no members, or one twice")
     for trace in directory.glob(f"{FOLDER}/*.arrow"):
         found, _ = read_trace(trace, cell.hash, cell.dataset_fingerprint)
-        if (
-            trace_name(int(found.member[0])) != f"{FOLDER}/{trace.name}"
-            or found.included.shape[1] != sizes[0]
-        ):
+        member = int(found.member[0])
+        named = trace_name(member) == f"{FOLDER}/{trace.name}"
+        if not named or member not in members or found.included.shape[1] != sizes[0]:
             raise MemregError(f"{name}/{FOLDER}/{trace.name} is of another member or of other examples")
     kept = [*directory.glob("scores-*.parquet"), *directory.glob("members.parquet")]
     for path in kept:

@@ -24,6 +24,7 @@ from memreg.parameters import first_error
 from memreg.questions.correlation import Correlated, correlated_where_possible
 from memreg.recipe import Recipe
 from memreg.registry import CellWriter
+from memreg.registry.traces import FOLDER
 from memreg.studies.progress import Progress
 from memreg.studies.study import Outcome, Where, open_study
 
@@ -136,5 +137,8 @@ def _complete(item: Incoming, writer: CellWriter) -> None:
     if item.sources:
         called = pd.DataFrame({"member": item.wanted, "source": item.sources})
         writer.artifacts.put("members.parquet", called.to_parquet)
+    traces = writer.artifacts.names(FOLDER, ".arrow")
     for name, path in item.tables.items():
+        if name in traces:  # what is there may be of more observers
+            continue
         writer.artifacts.put(name, partial(shutil.copyfile, path))

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from memreg.cell import Cell
 from memreg.data.stored import images_of
@@ -21,6 +22,8 @@ from memreg.estimators.approximation import mean_interval
 from memreg.estimators.leaderboard import MEMORIZED, Truth, against_best, calibrated, error_by_size
 from memreg.estimators.leaderboard import Figure as Judgement
 from memreg.grid import Grid
+from memreg.observers import try_observers
+from memreg.parameters import first_error
 from memreg.registry import Registry, StoredCell
 from memreg.registry.stored_cell import Part
 from memreg.requests.leaderboard import Request
@@ -113,12 +116,14 @@ class Board:
         own = sorted((e for e in self.entrants if e.networks == networks), key=lambda e: e.judged.error.value)
         behind = self._differences.query("p_holm < 0.05 and networks == @networks")["proxy"].tolist()
         like = [e.proxy for e in own[1:] if e.proxy not in behind]
+        more = len(own) > 1
         best, error, rho = own[0], own[0].judged.error, own[0].judged.spearman
         return (
             f"{networks:,} network{'s' if networks > 1 else ''}: {best.proxy} errs by {error.value:.3f} "
             f"[{error.low:.3f}, {error.high:.3f}], rho {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}], at a "
             f"cost of {best.cost:,.1f} trainings"
-            + (f"; not shown to be worse: {', '.join(like)}." if like else "; all others are worse.")
+            + (f"; not shown to be worse: {', '.join(like)}" if like else "; all others are worse" * more)
+            + "."
         )
 
     def _gain(self, e: Entrant) -> tuple[float, float, float]:
@@ -272,19 +277,26 @@ def schedule(request: Request, tracing: Tracing, where: Where) -> Schedule:
         raise MemregError(f"networks={request.networks}: none of them is trace={tracing.members} or less")
     kept = tracing.of(traced if by_traces else 0, needed(names))
 
-    left_out = Subsets(r=request.r, seed=request.design_seed)
+    try:
+        left_out = Subsets(r=request.r, seed=request.design_seed)
+    except ValidationError as error:
+        raise MemregError(f"leaderboard: {first_error(error)}") from error
     if not by_traces and all(k % left_out.folds for k in request.numbers):
         raise MemregError(
             f"networks={request.networks}: none of them is a multiple of {left_out.folds}, of which scores "
             f"at r = {request.r} are made"
         )
-    return Schedule(
-        loo,
-        names,
-        kept,
-        _resolved(loo, everything, traced, request, where) if by_traces else [],
-        _resolved(loo, left_out, max(request.numbers), request, where) if by_members else [],
-    )
+    members = _resolved(loo, left_out, max(request.numbers), request, where) if by_members else []
+    for item in members:
+        if item.cell.hash[:12] in loo.tags.get("memreg.targets", ""):
+            raise MemregError(
+                f"the targets of {loo} were chosen by members of cell {item.cell.hash[:12]}, of which scores "
+                "would be made that then are too high for them: say another design_seed"
+            )
+    whole = _resolved(loo, everything, traced, request, where) if by_traces else []
+    for item in whole:
+        try_observers(kept, item.cell.recipe.model, item.dataset)
+    return Schedule(loo, names, kept, whole, members)
 
 
 def _pictures(

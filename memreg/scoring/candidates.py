@@ -28,7 +28,8 @@ def candidates_of(
     n = pilot.n_train
     scores = shrunk_scores(pilot)["score"].to_numpy() if text.startswith(("top:", "stratified:")) else None
     chosen = choose(text, n, scores, seed)
-    others = [int(i) for i in random.order(n, seed, AUDIT) if i not in set(chosen)]
+    order = random.order(n, seed, AUDIT)
+    others = order[~np.isin(order, chosen)].tolist()
     if audit > len(others):
         raise MemregError(f"audit={audit}: there are only {len(others)} examples that are no candidates")
     return chosen, tuple(sorted(others[:audit]))

@@ -16,6 +16,8 @@ from memreg.scoring.leave_one_out import in_halves, leave_out_design, undivided
 
 FEWEST = 20
 """Members of either cell from which a truth is more than noise."""
+FEWEST_UNITS = 10
+"""Targets, those of one sub-population together, to calibrate on some and to judge by others."""
 
 
 def truth_of(cell: StoredCell, without: Collection[int] = ()) -> tuple[NDArray[np.int64], Truth]:
@@ -39,6 +41,11 @@ def truth_of(cell: StoredCell, without: Collection[int] = ()) -> tuple[NDArray[n
     if np.isnan(counts.score).any() or np.isnan(halves).any():
         raise MemregError(f"{cell} has not two members without each of its targets: train more")
     unit, size = _units(cell, targets)
+    if (units := len(np.unique(unit))) < FEWEST_UNITS:
+        raise MemregError(
+            f"{cell} has targets of {units} sub-populations, those of none counted alone: a judgement takes "
+            f"{FEWEST_UNITS}, better a hundred"
+        )
     return targets, Truth(counts.score, _noise(counts), halves, unit, size)
 
 

@@ -22,6 +22,7 @@ from memreg.data.stored import images_of
 from memreg.engines import Engine
 from memreg.errors import InterruptedStudy, TakenError
 from memreg.grid import Grid
+from memreg.observers import try_observers
 from memreg.precision import slow_bf16
 from memreg.registry import CellWriter, Registry, RunWriter, Store
 from memreg.registry.leases import Leases
@@ -298,6 +299,10 @@ def open_study(
 
     Raises `TakenError`, with nothing trained, if others are at work on one and there is no time to wait.
     """
+    if where.tracing is not None:
+        for item in items:
+            if item.dataset is not None:
+                try_observers(where.tracing, item.cell.recipe.model, item.dataset)
     store, registry = Store(where.tracking_uri), Registry(where.tracking_uri)
     try:
         with store.open_study(study, {"memreg.grid": grid.name}) as (run, driver, leases):

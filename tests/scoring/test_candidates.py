@@ -16,6 +16,7 @@ from memreg.errors import MemregError
 from memreg.estimators.coinfluence import find_alike
 from memreg.registry import Registry
 from memreg.scoring.candidates import candidate_scores, candidates_of, missed
+from memreg.scoring.neighbours import ENOUGH
 
 
 def simulated(effect, k=300, n=120, seed=0):
@@ -39,6 +40,20 @@ def test_those_that_teach_each_other_are_found_by_log_odds():
 def test_false_peers_are_as_many_as_is_said():
     counts = [(find_alike(*simulated(0.0, seed=s)).toarray() > 0).sum() / 120 for s in range(20)]
     assert np.mean(counts) == pytest.approx(0.02, abs=0.012)
+
+
+@pytest.mark.parametrize("k", [40, 100, 300])
+def test_networks_that_fail_make_no_false_peers_where_enough_leave_each_example_out(k):
+    counts = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        included = np.ones((k, 100), bool)
+        for i in range(100):
+            included[rng.choice(k, round(ENOUGH * k), replace=False), i] = False
+        margin = 5 + rng.standard_normal((k, 100))
+        margin[rng.random((k, 100)) < 0.02] = -3
+        counts.append(find_alike(included, margin, np.zeros(100, np.int64)).nnz / 100)
+    assert np.mean(counts) < 0.05
 
 
 def test_own_inclusion_and_constant_columns_make_no_peers():

@@ -153,6 +153,24 @@ def test_traces_go_along_with_an_exported_study(here, tmp_path_factory):
     assert (a.rates == b.rates).all()
 
 
+def test_an_import_leaves_traces_that_are_there(here, tmp_path_factory):
+    cell = train(here, Tracing(2, 5))
+    archive = here / "tiny.zip"
+    export_study(Registry(uri(here)), "tiny", archive)
+    train(here, Tracing.by(2, 5, "gradient_norm"))
+    with opened(archive) as found:
+        bring_in(found.cells, From("again", found.grid, ""), Silent(), uri(here))
+    assert "gradient_norm" in Registry(uri(here)).cell(cell.hash).traces().quantities
+
+
+def test_an_observer_that_cannot_look_leaves_a_complete_cell_complete(here):
+    (here / "blind.py").write_text("def look(model, images, labels):\n    raise ValueError('dark')\n")
+    cell = train(here)
+    with pytest.raises(MemregError, match="raised ValueError: dark"):
+        train(here, Tracing.by(2, 5, "blind:look"))
+    assert Registry(uri(here)).cell(cell.hash).complete
+
+
 def test_members_that_were_killed_between_trace_and_shard_are_trained_once_more(here, monkeypatch):
     from memreg.registry.store import CellWriter
 
