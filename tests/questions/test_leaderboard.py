@@ -294,6 +294,21 @@ def test_a_proxy_and_an_observer_of_ones_own_are_judged_beside_the_others(own, m
     assert len(own.registry.cell(own.everything).traces()) == MOST
 
 
+def test_targets_that_members_chose_are_not_judged_by_those_members(here, monkeypatch, capsys):
+    cells = here.registry.cells().set_index("design")["cell"]
+    client, run_id = mlflow.MlflowClient(uri(here.directory)), here.registry.cell(here.loo).run_id
+    before = client.get_run(run_id).data.tags["memreg.targets"]
+    client.set_tag(run_id, "memreg.targets", f"{before}; top:9 by the first half of {cells['subsets'][:12]}")
+    words = ("--loo-cell", here.loo, "--networks", "20", "--proxies", "subsets")
+    try:
+        said = bad_input(monkeypatch, capsys, leaderboard, *words)
+        assert "say another design_seed" in said
+        said = bad_input(monkeypatch, capsys, leaderboard, *words, "--r", "0.123456")
+        assert "1 - d/q" in said
+    finally:
+        client.set_tag(run_id, "memreg.targets", before)
+
+
 @pytest.mark.parametrize(
     ("proxy", "said"),
     [
