@@ -6,8 +6,9 @@ whoever knows the peers can condition on them, or keep them apart in a new desig
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,24 +60,14 @@ def find_peers(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> csr_
     must be by Fisher's exact test (mid-p) too, because the evidence alone finds .04 to .07 false ones an
     example: it is skewed where few members exclude an example, or few get it right or wrong.
     """
-    rows, columns, values = [], [], []
-    for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        threshold = _threshold(len(own))
-        pieces = np.array_split(own, -(-len(own) // CHUNK))
-        for i in pieces:
-            for j in pieces:
-                there = co_influence(included, correct, i, j).evidence
-                back = there if i is j else co_influence(included, correct, j, i).evidence
-                strength = np.maximum(there, (there + back.T) / np.sqrt(2))
-                a, b = np.nonzero(strength > threshold)
-                exact = _exact_strength(included, correct, i[a], j[b])
-                a, b = a[exact > threshold], b[exact > threshold]
-                rows.append(i[a])
-                columns.append(j[b])
-                values.append(strength[a, b])
-    index = (np.concatenate(rows), np.concatenate(columns))
-    return csr_array(coo_array((np.concatenate(values), index), shape=(len(labels), len(labels))))
+
+    def evidence(i: Numbers, j: Numbers) -> Floats:
+        return co_influence(included, correct, i, j).evidence
+
+    def exact(i: Numbers, j: Numbers) -> Floats:
+        return _exact_strength(included, correct, i, j)
+
+    return _linked(labels, evidence, exact)
 
 
 def find_alike(included: Mask, margin: Floats, labels: NDArray[np.int64]) -> csr_array:
@@ -93,6 +84,24 @@ def find_alike(included: Mask, margin: Floats, labels: NDArray[np.int64]) -> csr
     left /= np.sqrt((left**2).mean(0)) + np.finfo(np.float32).tiny
     inside = (included - included.mean(0, dtype=np.float64)).astype(np.float32)
     inside /= inside.std(0) + np.finfo(np.float32).tiny
+
+    def evidence(i: Numbers, j: Numbers) -> NDArray[np.float32]:
+        product: NDArray[np.float32] = left[:, i].T @ inside[:, j] / np.sqrt(len(left))
+        return product
+
+    return _linked(labels, evidence)
+
+
+def _linked(
+    labels: NDArray[np.int64],
+    evidence: Callable[[Numbers, Numbers], NDArray[Any]],
+    exact: Callable[[Numbers, Numbers], Floats] | None = None,
+) -> csr_array:
+    """Pairs of one label whose strength is above the class's threshold, with that strength.
+
+    evidence: of examples j acting on examples i, [len(i), len(j)]; exact: another strength of single pairs,
+    which is to be above it too, [pairs].
+    """
     rows, columns, values = [], [], []
     for label in np.unique(labels):
         own = np.flatnonzero(labels == label)
@@ -100,11 +109,14 @@ def find_alike(included: Mask, margin: Floats, labels: NDArray[np.int64]) -> csr
         pieces = np.array_split(own, -(-len(own) // CHUNK))
         for i in pieces:
             for j in pieces:
-                there = left[:, i].T @ inside[:, j] / np.sqrt(len(left))
-                back = left[:, j].T @ inside[:, i] / np.sqrt(len(left))
+                there = evidence(i, j)
+                back = there if i is j else evidence(j, i)
                 strength = np.maximum(there, (there + back.T) / np.sqrt(2))
                 strength[i[:, None] == j] = 0
                 a, b = np.nonzero(strength > threshold)
+                if exact is not None:
+                    sure = exact(i[a], j[b]) > threshold
+                    a, b = a[sure], b[sure]
                 rows.append(i[a])
                 columns.append(j[b])
                 values.append(strength[a, b])

@@ -138,7 +138,7 @@ class StoredCell:
         for name in asked:
             path = self.artifacts.get(name)
             try:
-                found.append(read_trace(path, self.hash, fingerprint, quantities or None)[0])
+                found.append(read_trace(path, self.hash, fingerprint, quantities or None))
             except MemregError:
                 self.artifacts.forget(name)  # a study may mend it
                 raise

@@ -89,12 +89,18 @@ def read_trace(
     return trace, observers
 
 
-def joined(traces: Sequence[Traces]) -> Traces:
-    """Traces of members of one cell together, with the quantities that all of them have.
+def joined(found: Sequence[tuple[Traces, Mapping[str, str]]]) -> Traces:
+    """Traces of members of one cell together, as `read_trace` gives them, with the quantities that all have.
 
-    Raises `MemregError` where their checkpoints differ.
+    Raises `MemregError` where their checkpoints differ, or the source of an observer.
     """
-    first = traces[0]
+    traces = [trace for trace, _ in found]
+    first, sources = traces[0], dict[str, str]()
+    for name, source in (pair for _, observers in found for pair in observers.items()):
+        if sources.setdefault(name, source) != source:
+            raise MemregError(
+                f"the traces of this cell are by different versions of observer {name}: trace them anew"
+            )
     if any(not np.array_equal(trace.steps, first.steps) for trace in traces):
         raise MemregError(
             "the traces of this cell have different checkpoints: trace its members anew, with one number of "

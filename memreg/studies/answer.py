@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from memreg.registry import RunWriter, Store
-from memreg.registry.store import ended
 from memreg.registry.tags import cells_tags
+from memreg.registry.writers import ended
 from memreg.show import figures
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,6 +19,7 @@ from memreg.errors import TakenError
 from memreg.members import Members, Prediction
 from memreg.registry import CellWriter
 from memreg.registry.leases import Leases, end_status
+from memreg.registry.shards import read_shards
 from memreg.studies.progress import Progress
 from memreg.studies.record import SERIES, describe, finish
 from memreg.tracing import Tracing
@@ -105,8 +106,13 @@ def train(cells: Sequence[CellTraining], engine: Engine, progress: Progress) -> 
             left[job.cell.hash] -= 1
             complete = left[job.cell.hash] == 0
             late = time.monotonic() - c.since > FLUSH_SECONDS
-            if complete or late or len(c.pending) >= FLUSH_MEMBERS:
-                _flush(c)
+            full = complete or late or len(c.pending) >= FLUSH_MEMBERS
+            if full and (others := _flush(c)):
+                progress.warn(
+                    f"{others} members of {c.item.cell.recipe.model} on {c.item.cell.dataset} that were "
+                    "trained again for their traces are not the networks that are stored, as on another "
+                    "processor or with another torch: the traces are of others of the same seeds"
+                )
             if complete:
                 _finish(c, progress)
                 del unfinished[job.cell.hash]
@@ -141,7 +147,11 @@ def give_back(cells: Iterable[CellTraining], error: BaseException) -> None:
             c.leases.release(c.writer.run_id)
 
 
-def _flush(c: CellTraining) -> None:
+def _flush(c: CellTraining) -> int:
+    """Store what is pending; of members that were trained again for their traces, how many are other networks
+    than those that are stored."""
+    again = {p.member: p for p in c.pending if p.member in c.writer.members}
+    others = _others(c, again) if again else 0
     traced = [(p.trace, c.tracing) for p in c.pending]
     c.pending = [p for p in c.pending if p.member not in c.writer.members]
     if c.pending or any(trace is not None for trace, _ in traced):
@@ -150,7 +160,7 @@ def _flush(c: CellTraining) -> None:
         if trace is not None and tracing is not None:
             c.writer.store_trace(trace, tracing)
     if not c.pending:
-        return
+        return others
     points = [(p.member, *_accuracies(p, c.item.labels), p.seconds) for p in c.pending]
     for p in c.pending:  # first: they are in no shard
         c.writer.log_series({f"epoch/{key}": v.items() for key, v in p.curve.items()})
@@ -159,6 +169,17 @@ def _flush(c: CellTraining) -> None:
         {name: [(p[0], p[i]) for p in points] for i, name in enumerate(SERIES, 1)},
     )
     c.pending = []
+    return others
+
+
+def _others(c: CellTraining, again: Mapping[int, Prediction]) -> int:
+    cell, count = c.item.cell, 0
+    columns = ("member", "predicted")
+    for shard in read_shards(c.writer.artifacts, cell.hash, cell.dataset_fingerprint, columns):
+        for member, predicted in zip(shard.member.tolist(), shard.predicted, strict=True):
+            if member in again:
+                count += not np.array_equal(predicted, again[member].predicted)
+    return count
 
 
 def _accuracies(p: Prediction, labels: NDArray[np.int64]) -> tuple[float, float]:

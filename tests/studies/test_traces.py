@@ -1,5 +1,6 @@
 """Traces in the registry: kept with their members, made for those that have none, and read back."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -153,6 +154,36 @@ def test_traces_go_along_with_an_exported_study(here, tmp_path_factory):
     assert (a.rates == b.rates).all()
 
 
+def test_a_network_that_is_not_the_stored_one_is_warned_of(here, capsys):
+    train(here)
+    inner = engine("local", Resources(workers=2))
+
+    def elsewhere(jobs, datasets):
+        for job, prediction in inner.run(jobs, datasets):
+            yield job, replace(prediction, predicted=(prediction.predicted + 1) % 10)
+
+    said = []
+    progress = Silent()
+    progress.warn = said.append
+    where = Where(replace(inner, run=elsewhere), tracking_uri=uri(here), tracing=Tracing(2, 5))
+    corr_grid.run_grid(grid(), "tiny", where, progress)
+    assert (
+        sum("2 members of" in text and "are not the networks that are stored" in text for text in said) == 1
+    )
+
+
+def test_what_another_version_of_an_observer_saw_is_not_mixed_in(here):
+    (here / "look.py").write_text("def at(_, __, labels):\n    return {'a': labels, 'old': labels}\n")
+    train(here, Tracing.by(2, 5, "look:at"))
+    (here / "look.py").write_text("def at(_, __, labels):\n    return {'a': labels + 1}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "look")
+        cell = train(here, Tracing.by(1, 5, "look:at"))
+    assert "old" not in cell.traces(members=1).quantities
+    with pytest.raises(MemregError, match="different versions of observer look:at"):
+        cell.traces()
+
+
 def test_an_import_leaves_traces_that_are_there(here, tmp_path_factory):
     cell = train(here, Tracing(2, 5))
     archive = here / "tiny.zip"
@@ -172,7 +203,7 @@ def test_an_observer_that_cannot_look_leaves_a_complete_cell_complete(here):
 
 
 def test_members_that_were_killed_between_trace_and_shard_are_trained_once_more(here, monkeypatch):
-    from memreg.registry.store import CellWriter
+    from memreg.registry.writers import CellWriter
 
     class Killed(BaseException):
         pass
