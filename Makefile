@@ -22,7 +22,7 @@ lint: setup
 	lint-imports
 
 test: lint
-	pytest -n 2 -m "not at_length" --cov --cov-report=term $(PYTEST_ARGS)
+	pytest -n 2 --dist loadfile -m "not at_length" --cov --cov-report=term $(PYTEST_ARGS)
 
 # Fuzzing at length: two minutes.
 test-slow: setup

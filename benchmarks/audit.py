@@ -1,11 +1,11 @@
-"""Does the audit find wrong labels? A folder of photographs with some planted, and the README's recipe.
+"""Does the audit find wrong labels? A folder of photographs with some planted, learned by heart.
 
     python benchmarks/audit.py DIR [--data-dir DATA] [--images 500] [--wrong 60] [--members 60]
 
 Writes a folder data set of three classes of CIFAR-10 into DIR, `images` of each for training and 30 for
-testing; `wrong` of the former carry another class's label. Trains the README's recipe on it, in DIR's
-registry, and counts the wrong labels among those looked at first: by score, and by what the members that did
-not see an example say instead. Stopped, it goes on where it was.
+testing; `wrong` of the former carry another class's label. Trains RECIPE on it, without augmentation, in
+DIR's registry, and counts the wrong labels among those looked at first: by score, and by what the members
+that did not see an example say instead. Stopped, it goes on where it was.
 """
 
 import argparse

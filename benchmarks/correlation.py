@@ -65,7 +65,7 @@ def over_datasets(times: int) -> None:
             a, b = rng.normal(size=(2, len(sizes)))
             y, b = inner * x + np.sqrt(1 - inner**2) * e, outer * a + np.sqrt(1 - outer**2) * b
             v = np.sqrt(between) * np.stack([a, b])[:, number] + np.sqrt(1 - between) * np.stack([x, y])
-            found.append(pearson(*v, clusters=number))
+            found.append(pearson(v[0], v[1], clusters=number))
         rates = [covered(found, kind, truth) for kind in ("", "cell_", "cluster_")]
         last = f"{rates[2]:10.1%}" if len(sizes) >= FEWEST_CLUSTERS else f"{'-':>10}"
         r = np.median([f.r for f in found])
@@ -87,7 +87,8 @@ class Cells:
         at, weight = np.polynomial.hermite_e.hermegauss(15)
 
         def mean(logit: np.ndarray) -> np.ndarray:
-            return expit(logit[..., None] + SPREAD * at) @ weight / weight.sum()
+            right: np.ndarray = expit(logit[..., None] + SPREAD * at) @ weight / weight.sum()
+            return right
 
         x = mean(self.skill[:, None] - self.test).mean(1)
         p1, p0 = (mean(skill[:, None] - self.train) for skill in (self.included, self.excluded))

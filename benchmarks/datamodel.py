@@ -72,7 +72,8 @@ def _differences(included: np.ndarray, margin: np.ndarray) -> np.ndarray:
     """Mean log odds of each target with each training example less that without it, [t, n_train]."""
     inside = included.astype(float)
     count, total = inside.sum(0), margin.T @ inside
-    return total / count - (margin.sum(0)[:, None] - total) / (len(inside) - count)
+    difference: np.ndarray = total / count - (margin.sum(0)[:, None] - total) / (len(inside) - count)
+    return difference
 
 
 def _precision(weights: np.ndarray, group: tuple[int, ...], target: int) -> float:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,8 @@ def part(directory: str, name: str, members: int, n_train: int) -> dict[str, flo
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
     command = [sys.executable, __file__, "--part", name, directory, str(members), str(n_train)]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def write(directory: Path, members: int, n_train: int) -> dict[str, float]:
@@ -103,26 +105,26 @@ def write(directory: Path, members: int, n_train: int) -> dict[str, float]:
 def scores(directory: Path, members: int, n_train: int) -> dict[str, float]:
     """Seconds of reading alone and of reading and scoring: the better of three each."""
     from memreg.estimators.scores import score_table
-    from memreg.members import tallied
+    from memreg.members import Members, tallied
     from memreg.registry.shards import read_shard
     from memreg.registry.stored_cell import COUNTED
 
     labels = np.load(directory / "labels.npy").astype(np.int64)
 
-    def shards():
+    def shards() -> Iterator[Members]:
         for path in sorted(directory.glob("*.arrow")):
             yield read_shard(path, "cell", "data", COUNTED)
 
-    def read():
+    def read() -> None:
         for _ in shards():
             pass
 
-    def whole():
+    def whole() -> None:
         table = score_table(tallied(shards(), labels).total, labels)
         assert len(table) == n_train
         assert table["score"].notna().all()
 
-    times = {"read": [], "whole": []}
+    times: dict[str, list[float]] = {"read": [], "whole": []}
     for _ in range(3):
         for name, f in (("read", read), ("whole", whole)):
             start = time.perf_counter()
@@ -131,7 +133,7 @@ def scores(directory: Path, members: int, n_train: int) -> dict[str, float]:
     return {name: min(values) for name, values in times.items()}
 
 
-def matrices(members: int, n_train: int):
+def matrices(members: int, n_train: int) -> tuple[np.ndarray, np.ndarray]:
     """Masks of r = 0.7 and correctness, with an influence of 0.2 and more for 1,000 pairs."""
     rng = np.random.default_rng(1)
     included = np.empty((members, n_train), bool)
@@ -149,8 +151,8 @@ def ours(directory: Path, members: int, n_train: int) -> dict[str, float]:
     included, correct = matrices(members, n_train)
     strong_pairs(included[:, :512], correct, 0.15)
     start = time.perf_counter()
-    pairs = strong_pairs(included, correct, 0.15).table
-    return {"seconds": time.perf_counter() - start, "pairs": len(pairs)}
+    pairs = strong_pairs(included, correct, 0.15).above
+    return {"seconds": time.perf_counter() - start, "pairs": pairs}
 
 
 def reference(directory: Path, members: int, n_train: int) -> dict[str, float]:
@@ -158,12 +160,12 @@ def reference(directory: Path, members: int, n_train: int) -> dict[str, float]:
     included, correct = matrices(members, n_train)
     products = 0.0
 
-    def masked_dot(x, mask, eps=1e-10):
+    def masked_dot(x: np.ndarray, mask: np.ndarray, eps: float = 1e-10) -> np.ndarray:
         nonlocal products
         x = x.T.astype(np.float32)
         mask = mask.astype(np.float32)
         start = time.perf_counter()
-        product = np.matmul(x, mask)
+        product: np.ndarray = np.matmul(x, mask)
         products += time.perf_counter() - start
         product /= np.maximum(np.sum(mask, axis=0, keepdims=True), eps)
         return product

@@ -16,8 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 MODEL = "vgg3-w8"
@@ -82,9 +84,9 @@ def grid_share(name: str, members: int | None) -> tuple[float, float]:
 
     spent, depth = 0.0, 0
 
-    def timed(f):
+    def timed(f: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(f)
-        def wrapper(*args, **kwargs):
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
             nonlocal spent, depth
             depth += 1
             start = time.perf_counter()

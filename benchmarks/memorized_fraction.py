@@ -161,7 +161,7 @@ def over_cells(
     """r of the memorized fraction with test accuracy, pooled and within data sets, at few members and all."""
     key, groups = fraction_key(0.25), np.unique(datasets, return_inverse=True)[1]
     x, y = (np.array([w[k] for w in whole]) for k in ("test_accuracy", key))
-    figures = {}
+    figures: dict[str, float] = {}
     for where, by in (("pooled", None), ("within", groups)):
         truth = pearson(x, y, by).r
         counted_truth = pearson(x, np.array([w["counted_fraction/0.25"] for w in whole]), by).r

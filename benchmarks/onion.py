@@ -21,6 +21,8 @@ from memreg.data.stored import images_of
 from memreg.registry import Registry, StoredCell
 from memreg.scoring.privacy import margins_of, separations_in_halves
 
+TOLD = "privacy/tpr_0.001"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -69,12 +71,13 @@ def _compare(name: str, before: np.ndarray, after: np.ndarray, cell: StoredCell)
     change = after - before
     half = student.ppf(0.975, len(change) - 1) * change.std(ddof=1) / np.sqrt(len(change))
     m = cell.metrics
+    rate = f"{m[TOLD]:.2%}" if TOLD in m else "unknown, of too few trials"
     print(f"without {name}: {len(after):,} examples left")
     print(f"  mean AUC       {before.mean():.4f} before, {after.mean():.4f} after")
     ends = f"[{change.mean() - half:+.4f}, {change.mean() + half:+.4f}]"
     print(f"  change         {change.mean():+.4f} {ends} over examples")
     print(f"  AUC of 0.8 up  {(before >= 0.8).sum():,} before, {(after >= 0.8).sum():,} after")
-    print(f"  LiRA at 0.1 %  {m['privacy/tpr_0.001']:.2%}, test accuracy {m['test_accuracy']:.2%}")
+    print(f"  LiRA at 0.1 %  {rate}, test accuracy {m['test_accuracy']:.2%}")
 
 
 if __name__ == "__main__":

@@ -23,27 +23,31 @@ from memreg.data import load
 from memreg.models import build
 
 BATCH, RATE, WEIGHT_DECAY = 128, 0.2, 5e-4
+Example = tuple[torch.Tensor, ...]  # an image and its label
 
 
-class Augmented(Dataset):
+class Augmented(Dataset[Example]):
     """A data set whose images go through a transform, as in torchvision's own examples."""
 
-    def __init__(self, data: TensorDataset, transform) -> None:
+    def __init__(self, data: TensorDataset, transform: RandomCrop) -> None:
         self.data, self.transform = data, transform
 
     def __len__(self) -> int:
         return len(self.data)
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> Example:
         image, label = self.data[index]
         return self.transform(image), label
 
 
-def train_one(model_name: str, dataset: Dataset, everything: TensorDataset, n: int, epochs: int, seed: int):
+def train_one(
+    model_name: str, dataset: Dataset[Example], everything: TensorDataset, n: int, epochs: int, seed: int
+) -> None:
     """One model, one run."""
     torch.manual_seed(seed)
     included = np.sort(np.random.default_rng(seed).permutation(n)[: round(0.7 * n)])
-    model = build(model_name, tuple(everything.tensors[0].shape[1:]), 10)
+    channels, height, width = everything.tensors[0].shape[1:]
+    model = build(model_name, (channels, height, width), 10)
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9, weight_decay=WEIGHT_DECAY)
     loader = DataLoader(Subset(dataset, included.tolist()), batch_size=BATCH, shuffle=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -101,18 +105,17 @@ def main() -> None:
     arguments = parser.parse_args()
     digits = load("digits")
 
-    def tensors(images, labels):
+    def tensors(images: np.ndarray, labels: np.ndarray) -> TensorDataset:
         return TensorDataset(
             torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(labels)
         )
 
-    train = tensors(digits.train_images, digits.train_labels)
+    plain = tensors(digits.train_images, digits.train_labels)
     everything = tensors(
         np.concatenate([digits.train_images, digits.test_images]),
         np.concatenate([digits.train_labels, digits.test_labels]),
     )
-    if arguments.augment:
-        train = Augmented(train, RandomCrop(8, padding=1))
+    train = Augmented(plain, RandomCrop(8, padding=1)) if arguments.augment else plain
     mlflow.set_experiment("plain loop")
     start = time.perf_counter()
     with mlflow.start_run(run_name="plain loop"):

@@ -14,16 +14,21 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import cached_property
 from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from memreg.members import Members
 
 N_TEST, CLASSES, SHARD, MEMBERS = 10_000, 10, 100, 1000
 
@@ -45,7 +50,7 @@ def main() -> None:
     )
 
 
-def alone(what: Callable[[Path], Any], directory: Path) -> tuple[float, float]:
+def alone(what: Callable[[Path], object], directory: Path) -> tuple[float, float]:
     """Seconds and peak memory in MiB, in a process of its own: the better of two."""
     found = []
     for _ in range(2):
@@ -54,7 +59,7 @@ def alone(what: Callable[[Path], Any], directory: Path) -> tuple[float, float]:
     return min(found)
 
 
-def _timed(what: Callable[[Path], Any], directory: Path) -> tuple[float, float]:
+def _timed(what: Callable[[Path], object], directory: Path) -> tuple[float, float]:
     for name in ("scoring.privacy", "show.figures", "registry.shards", "estimators.regression"):
         import_module(f"memreg.{name}")
     import_module("statsmodels.stats.proportion")
@@ -88,7 +93,7 @@ def write(directory: Path, n_train: int) -> None:
     np.save(directory / "labels.npy", labels.astype(np.int64))
 
 
-def shards(directory: Path, *columns: str) -> list[Any]:
+def shards(directory: Path, *columns: str) -> "list[Members]":
     from memreg.members import COLUMNS
     from memreg.registry.shards import read_shard
 
@@ -97,22 +102,56 @@ def shards(directory: Path, *columns: str) -> list[Any]:
 
 def attack(directory: Path) -> None:
     """What `memreg privacy` does between the registry's look-up and the registry's writing."""
+    from memreg.cell import Cell
     from memreg.design import Subsets
     from memreg.estimators.correlation import rank_correlation
     from memreg.estimators.counts import half
     from memreg.estimators.membership import attacked, curves
     from memreg.members import Members
+    from memreg.recipe import Recipe
+    from memreg.registry.stored_cell import StoredCell
     from memreg.scoring.privacy import margins_of, separations_in_halves, vulnerability
     from memreg.show import figures
 
-    design = Subsets()
-    cell: Any = SimpleNamespace(
-        members=lambda *names: Members.joined(shards(directory, "member", *names)),
-        cell=SimpleNamespace(design=design),
-        labels=np.load(directory / "labels.npy"),
-        hash="cell",
-        count=MEMBERS,
-    )
+    labels = np.load(directory / "labels.npy")
+
+    class OfShards(StoredCell):
+        """A complete cell that no registry has."""
+
+        def __init__(self) -> None:
+            pass
+
+        @property
+        @override
+        def tags(self) -> dict[str, str]:
+            return {"memreg.cell": "cell", "memreg.status": "complete"}
+
+        @property
+        @override
+        def metrics(self) -> dict[str, float]:
+            return {"members": MEMBERS}
+
+        @cached_property
+        @override
+        def cell(self) -> Cell:
+            recipe = Recipe(model="vgg6")
+            return Cell(dataset="none", dataset_fingerprint="data", recipe=recipe, design=Subsets())
+
+        @cached_property
+        @override
+        def labels_known(self) -> bool:
+            return True
+
+        @cached_property
+        @override
+        def _labelled(self) -> tuple[NDArray[np.int64], int]:
+            return labels, len(labels) - N_TEST
+
+        @override
+        def shards(self, *columns: str) -> Iterator[Members]:
+            return iter(shards(directory, *columns))
+
+    cell = OfShards()
     margins = margins_of(cell)
     known, sums = margins.known, margins.sums
     found = attacked(known)

@@ -59,7 +59,8 @@ class Surface:
     def train(self, trial: optuna.Trial, point: Point) -> Grow:
         true = self.accuracy(point)
         trial.set_user_attr("true", true)
-        rng, accuracies = np.random.default_rng([trial.number, 7]), {}
+        rng = np.random.default_rng([trial.number, 7])
+        accuracies: dict[int, float] = {}
 
         def grow(members: int) -> Accuracies:
             while len(accuracies) < members:

@@ -63,13 +63,14 @@ class Cell:
 
 def read(tracking_uri: str | None, study: str) -> Iterator[Cell]:
     registry = memreg.Registry(tracking_uri)
-    for row in registry.cells(study).itertuples():
-        known = registry.cell(row.cell).labels
-        members = registry.predictions(row.cell)
+    table = registry.cells(study)
+    for hash_, model, dataset in table[["cell", "model", "dataset"]].itertuples(index=False):
+        known = registry.cell(hash_).labels
+        members = registry.predictions(hash_)
         kept, n = ~members.diverged, members.n_train
         correct = members.correct(known)[kept, :n]
         margin = np.clip(members.margin[kept, :n], -LIMIT, LIMIT)
-        yield Cell(f"{row.model}, {row.dataset}", members.included[kept], correct, margin)
+        yield Cell(f"{model}, {dataset}", members.included[kept], correct, margin)
 
 
 def estimates(cell: Cell, rows: np.ndarray) -> dict[str, pd.DataFrame]:

@@ -48,7 +48,7 @@ def flops_per_image(task: str) -> float:
     net, x = plain_network(model, channels, 10), torch.randn(batch, channels, side, side)
     with FlopCounterMode(display=False) as counter:
         F.cross_entropy(net(x), torch.zeros(batch, dtype=torch.int64)).backward()
-    return counter.get_total_flops() / batch
+    return float(counter.get_total_flops()) / batch
 
 
 def rate(loop: str, task: str, directory: Path, warmup: int, steps: int) -> float:
@@ -69,6 +69,7 @@ def rate(loop: str, task: str, directory: Path, warmup: int, steps: int) -> floa
         print(f"{loop} cannot run: {running[0].communicate()[1].strip().splitlines()[-1]}")
         return float("nan")
     for p in running:
+        assert p.stdin is not None
         p.stdin.write("go\n")
         p.stdin.flush()
     rates = [float(wait_for(p, "images/s").split()[1]) for p in running]
@@ -77,7 +78,8 @@ def rate(loop: str, task: str, directory: Path, warmup: int, steps: int) -> floa
     return sum(rates)
 
 
-def wait_for(process: subprocess.Popen, word: str) -> str:
+def wait_for(process: subprocess.Popen[str], word: str) -> str:
+    assert process.stdout is not None
     for line in process.stdout:
         if line.startswith(word):
             return line

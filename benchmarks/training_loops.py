@@ -9,12 +9,13 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL.Image import Image, fromarray
 from torch import nn
 
 from memreg.data import load
@@ -49,38 +50,38 @@ def plain_network(model: str, channels: int, classes: int, pool_last: bool = Fal
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels, classes))
 
 
-def transforms(task: str):
+def transforms(task: str) -> Callable[[Image], torch.Tensor]:
     from torchvision import transforms as T
 
-    if task == "digits":
-        return T.Compose([T.RandomCrop(8, padding=1), T.ToTensor(), T.Normalize(0.3, 0.37)])
-    return T.Compose(
-        [
+    change: Callable[[Image], torch.Tensor] = T.Compose(
+        [T.RandomCrop(8, padding=1), T.ToTensor(), T.Normalize(0.3, 0.37)]
+        if task == "digits"
+        else [
             T.RandomCrop(32, padding=4),
             T.RandomHorizontalFlip(),
             T.ToTensor(),
             T.Normalize((0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),
         ]
     )
+    return change
 
 
 def plain_batches(task: str, directory: Path, batch: int, workers: int) -> Iterator[list[torch.Tensor]]:
     """PIL images, torchvision's transforms, a DataLoader."""
-    from PIL import Image
     from torch.utils.data import DataLoader, Dataset
     from torchvision import datasets
 
-    class Digits(Dataset):
-        def __init__(self, transform) -> None:
+    class Digits(Dataset[tuple[torch.Tensor, int]]):
+        def __init__(self, transform: Callable[[Image], torch.Tensor]) -> None:
             digits = load("digits")
-            self.images = [Image.fromarray(image[:, :, 0]) for image in digits.train_images]
+            self.images = [fromarray(image[:, :, 0]) for image in digits.train_images]
             self.labels = digits.train_labels.tolist()
             self.transform = transform
 
         def __len__(self) -> int:
             return len(self.images)
 
-        def __getitem__(self, i: int):
+        def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
             return self.transform(self.images[i]), self.labels[i]
 
     if task == "digits":
@@ -123,7 +124,7 @@ def ffcv_batches(task: str, directory: Path, batch: int) -> Iterator[tuple[torch
         def __len__(self) -> int:
             return dataset.n_train
 
-        def __getitem__(self, i: int):
+        def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
             return np.ascontiguousarray(dataset.train_images[i]), int(dataset.train_labels[i])
 
     if task == "digits":  # one channel: not an image to FFCV, nor to its transforms
@@ -176,11 +177,10 @@ def plain_steps(loop: str, task: str, directory: Path) -> Iterator[None]:
         yield
 
 
-def memreg_training(loop: str, task: str, directory: Path):
+def memreg_training(loop: str, task: str, directory: Path) -> Callable[[int], None]:
     """A function that trains for so many steps."""
-    from memreg.data import augmentation
     from memreg.recipe import Recipe
-    from memreg.training import Steps, batch_order, fit, new_model
+    from memreg.training import Steps, augmentation_of, batch_order, fit, new_model
 
     name, model, batch = TASKS[task]
     recipe = Recipe(model=model, batch_size=batch, learning_rate=0.1, precision=loop.partition("-")[0])
@@ -190,8 +190,7 @@ def memreg_training(loop: str, task: str, directory: Path):
 
     def train(steps: int) -> None:
         order = batch_order(torch.arange(dataset.n_train), steps, batch, generator)
-        side = min(dataset.image_shape[1:])
-        draws = augmentation.draw(order.numel(), side, recipe.augmentation, dataset.flip, generator)
+        draws = augmentation_of(recipe, dataset, order.numel(), generator)
         fit(net, recipe, dataset, Steps(order, draws), {})
 
     return train

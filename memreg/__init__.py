@@ -6,27 +6,37 @@ registry.cells(study="digits")      # pandas frame, one row per cell
 registry.scores(cell)               # pandas frame, one row per training example
 registry.predictions(cell)          # numpy arrays, one row per member
 registry.cell(cell)                 # all of it as an object, found once
+memreg.show(registry.cell(cell))    # in a notebook: its most memorized examples as pictures
+registry.images(cell)               # numpy array, the training images
 registry.score_matrix("digits")     # pandas frame, examples x cells
+registry.compare([cell, other])     # pandas frame, examples x cells, with intervals
 registry.compare(cell, other)       # pandas frame, the difference of their scores
 registry.correlation("digits")      # memorization and test accuracy over the study's cells
 """
 
+import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from memreg.errors import MemregError
 
 if TYPE_CHECKING:
     from memreg.notebook import Registry
+    from memreg.show.thumbnails import show
 
-__all__ = ["MemregError", "Registry"]
+__all__ = ["MemregError", "Registry", "show"]
 
 
 def __getattr__(name: str) -> Any:
-    """`Registry` on demand: workers import memreg too, and have no use for MLflow's second of imports."""
+    """What is public, on demand: workers import memreg too, and need no second of MLflow's imports."""
     if name == "Registry":
-        from memreg.notebook import Registry
+        with warnings.catch_warnings():  # MLflow asks notebooks for the widgets of progress bars
+            warnings.filterwarnings("ignore", "IProgress not found")
+            from memreg.notebook import Registry
 
         return Registry
+    if name == "show":
+        return import_module("memreg.show")
     raise AttributeError(f"module 'memreg' has no attribute '{name}'")
 
 

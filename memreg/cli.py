@@ -20,6 +20,7 @@ class Program(NamedTuple):
 SECTIONS: Mapping[str, Mapping[str, Program]] = {
     "Train": {
         "corr_grid": Program("corr_grid", "Train a grid, correlate memorization with accuracy."),
+        "audit": Program("audit", "Find wrong labels in a folder of images."),
         "train": Program("train", "Train the members of one cell, and score it."),
         "search": Program("search", "Find recipes over a range of test accuracy, or the best."),
         "leave_one_out": Program("leave_one_out", "Score some examples to the letter of Equation 1."),
@@ -35,6 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, Program]] = {
         "privacy": Program("privacy", "Attack a cell's networks by membership inference."),
         "cells": Program("queries", "List the cells, a line each."),
         "scores": Program("queries", "Print the memorization scores of a cell."),
+        "explore": Program("explore", "Look at images, scores and labels in a browser."),
         "report": Program("report", "Make the page of a study again."),
     },
     "Registry": {

@@ -50,6 +50,8 @@ class Prediction:
     """Softmax probability of the given label, shape [N], where there is no `margin`."""
     curve: dict[str, dict[int, float]] = field(default_factory=dict)
     """Of `train_loss` and `test_accuracy` the values by epoch. Only the first member of a cell has one."""
+    step: str = ""
+    """How its steps were taken, and on what, where known: a network rounds otherwise where that differs."""
     trace: Traces | None = None
     """What training showed of each training example, where that was asked for."""
 

@@ -6,7 +6,8 @@ gives are tensors [n], or [n, d] of vectors. It may take gradients, and must lea
 """
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,8 @@ BACKWARD = 3
 def fit(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """Cross-entropy, the label's log odds, whether it is predicted, and |p - y| (EL2N, Paul et al. 2021)."""
     logits = model(images).float()
-    own = labels[:, None]
-    margin = logits.gather(1, own)[:, 0] - logits.scatter(1, own, -torch.inf).logsumexp(1)
-    error = logits.softmax(1).scatter_add(1, own, torch.full_like(logits[:, :1], -1))
+    margin = _log_odds(logits, labels)
+    error = logits.softmax(1).scatter_add(1, labels[:, None], torch.full_like(logits[:, :1], -1))
     return {
         "loss": F.softplus(-margin),
         "margin": margin,
@@ -80,8 +80,47 @@ def features(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tens
     return {"features": _last_layer(model, images)[0]}
 
 
-OWN: dict[str, Observer] = {"curvature": curvature, "gradient_norm": gradient_norm, "features": features}
-"""By the names that `memreg.tracing` knows."""
+def last_layer(model: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """What the last layer is given, [n, width], with a column of ones behind it where the layer has biases,
+    what it gives, [n, classes], and the label, [n, 1]: kept at the last checkpoint alone."""
+    given, logits, bias = _last_layer(model, images)
+    given = torch.cat([given, torch.ones(len(given), bias, device=given.device)], 1)
+    return {"layer_input": given, "layer_output": logits, "layer_label": labels[:, None]}
+
+
+@torch.no_grad()
+def queries(model: nn.Module, images: Tensor, labels: Tensor, mirrored: bool) -> dict[str, Tensor]:
+    """The label's log odds on `views` of each image, [n, views], for `memreg privacy --queries`: kept at the
+    last checkpoint alone. mirrored: whether the data set may be."""
+    seen = [_log_odds(model(view).float(), labels) for view in views(images, mirrored)]
+    return {"queries": torch.stack(seen, 1)}
+
+
+def views(images: Tensor, mirrored: bool) -> Iterator[Tensor]:
+    """Of images as networks take them: the eight shifts by one step up or down, left or right, row by row,
+    and where they may be mirrored, the mirror image with its eight, in the same order.
+
+    They are what augmentation makes: moved by half of what it moves at most at strength 1 (2 pixels of 32),
+    by one pixel at least, and black where there was nothing.
+    """
+    height, width = images.shape[2:]
+    step = max(1, round(min(height, width) / 16))
+    black = scale(images.new_zeros(1, 1, 1, 1)).item()
+    padded = F.pad(images, (step, step, step, step), value=black)
+    for flipped in (False, True)[: 1 + mirrored]:
+        for row, column in product((0, step, 2 * step), repeat=2):
+            if flipped or (row, column) != (step, step):
+                view = padded[:, :, row : row + height, column : column + width]
+                yield view.flip(3) if flipped else view
+
+
+OWN: dict[str, Observer] = {
+    "curvature": curvature,
+    "gradient_norm": gradient_norm,
+    "features": features,
+    "last_layer": last_layer,
+}
+"""By the names that `memreg.tracing` knows, but for `queries`, which takes one thing more."""
 
 
 class Recorder:
@@ -157,7 +196,7 @@ class Recorder:
 
         hook = model.register_forward_pre_hook(counts)
         try:
-            given = _given(name, model, images, labels)
+            given = _given(name, model, images, labels, self._dataset.flip)
         finally:
             hook.remove()
         self._passes[name] = self._passes.get(name, 0) + count
@@ -172,12 +211,15 @@ def try_observers(tracing: Tracing, model: str, dataset: Dataset) -> None:
         images = scale(memory.tensor(dataset.train_images[:2]))
         labels = memory.tensor(dataset.train_labels[:2])
         for name, _ in tracing.observers:
-            _checked(name, _given(name, network, images, labels), len(images))
+            _checked(name, _given(name, network, images, labels, dataset.flip), len(images))
 
 
-def _given(name: str, model: nn.Module, images: Tensor, labels: Tensor) -> Any:
+def _given(name: str, model: nn.Module, images: Tensor, labels: Tensor, mirrored: bool) -> Any:
+    """mirrored: whether the data set may be."""
     if is_code(name):
         return called("observer", name, model, images, labels)
+    if name == "queries":
+        return queries(model, images, labels, mirrored)
     return (fit if name == "fit" else OWN[name])(model, images, labels)
 
 
@@ -198,8 +240,14 @@ def _stored(key: str, seen: list[Tensor]) -> NDArray[Any]:
     values = torch.stack(seen) if seen[0].ndim == 1 else seen[-1]
     array = values.cpu().numpy()
     if array.dtype != np.bool_:
-        array = margins.stored(array) if key == "margin" else np.clip(array, -65504, 65504).astype(np.float16)
+        is_margin = key in ("margin", "queries")
+        array = margins.stored(array) if is_margin else np.clip(array, -65504, 65504).astype(np.float16)
     return array[None]
+
+
+def _log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    own = labels[:, None]
+    return logits.gather(1, own)[:, 0] - logits.scatter(1, own, -torch.inf).logsumexp(1)
 
 
 def _image_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -227,6 +275,7 @@ def _last_layer(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor, int]:
             hook.remove()
     if not passed or passed[-1][0].ndim != 2 or not torch.equal(passed[-1][1], logits):
         raise MemregError(
-            "gradient_norm and features are of a network that ends in a linear layer: leave them out"
+            "gradient_norm, features and last_layer are of a network that ends in a linear layer: leave them "
+            "out"
         )
     return passed[-1][0].float(), logits.float(), passed[-1][2]

@@ -82,8 +82,11 @@ def _option(name: str, field: FieldInfo, required: bool = True) -> Callable[[Any
     text = " ".join((field.description or "").replace("`", "").split())
     if field.default not in (None, PydanticUndefined):
         text += f" [default: {field.default}]"
+    alone: dict[str, Any] = {}
+    if field.annotation is bool:  # `mlflow run` passes a value, people need not
+        alone = {"is_flag": False, "flag_value": "true"}
     return click.option(
-        f"--{name.replace('_', '-')}", name, help=text, required=required and field.is_required()
+        f"--{name.replace('_', '-')}", name, help=text, required=required and field.is_required(), **alone
     )
 
 

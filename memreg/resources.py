@@ -16,11 +16,11 @@ class Resources(Parameters):
     """What training may use of a machine."""
 
     workers: int = Field(0, ge=0)
-    """Number of training processes; 0 for as many as cores divided by threads."""
+    """Number of training processes; 0 for as many as cores divided by threads, and for one on each GPU."""
     threads: int = Field(1, ge=1)
     """Torch threads of each training process."""
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
+    """auto, cpu, cuda (every GPU of this machine, in turn) or cuda:N."""
     loader: str = "memory"
     """What reads training images: memory or ffcv. Both give the same networks."""
     gpus: float = Field(0.0, ge=0)
@@ -36,6 +36,10 @@ class Resources(Parameters):
 
     @property
     def processes(self) -> int:
+        """Of a device that is known by its name: `auto`, and `cuda` with its number of cards, are first
+        `resolved` by the engine."""
+        if self.device.startswith("cuda"):
+            return self.workers or 1
         return self.workers or max(1, cores() // self.threads)
 
 

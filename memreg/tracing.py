@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from memreg.errors import MemregError
 from memreg.user_code import digest, is_code
 
-OBSERVERS = ("curvature", "gradient_norm", "features")
+OBSERVERS = ("curvature", "gradient_norm", "features", "last_layer", "queries")
 """memreg's own, beside what every trace has: `memreg.observers` says what they are."""
 CHECKPOINTS = 20
 

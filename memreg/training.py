@@ -6,7 +6,7 @@ from three separate streams of the member's seed.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim.sgd import sgd
 
 from memreg import margins, models, random
 from memreg.allocator import keep_freed_memory
@@ -26,9 +25,12 @@ from memreg.data.dataset import Dataset
 from memreg.errors import MemregError
 from memreg.members import Prediction, no_class
 from memreg.models.evaluation import evaluation
+from memreg.models.narrow import NarrowConvolutionsRefused
 from memreg.models.trial import in_format, memory_format
 from memreg.observers import Recorder
 from memreg.recipe import Recipe
+from memreg.sgd import rates_of, rates_on, same_layout, step_of_sgd
+from memreg.static_step import precision
 from memreg.tracing import Tracing
 from memreg.user_code import called
 
@@ -83,21 +85,28 @@ def train_member(
     size = epoch_size or int(included.sum())
     steps = math.ceil(recipe.epochs * size / recipe.batch_size)
     rows = torch.from_numpy(np.flatnonzero(included))
-    order = batch_order(rows, steps, recipe.batch_size, _stream(seed, ORDER))
-    draws = augmentation_of(recipe, dataset, order.numel(), _stream(seed, AUGMENTATION))
+    order = batch_order(rows, steps, recipe.batch_size, stream(seed, ORDER))
+    draws = augmentation_of(recipe, dataset, order.numel(), stream(seed, AUGMENTATION))
     recorder = Recorder(setting.tracing, recipe, dataset, steps, seed) if setting.tracing else None
-    with (
-        torch.random.fork_rng(devices=[target] if target.type == "cuda" else []),
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-    ):
+    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []), deterministic():
         torch.manual_seed(random.seed(seed, INITIALISATION))
         model = new_model(recipe, dataset, target)
         logs: dict[str, dict[int, float]] = {"train_loss": {}, "test_accuracy": {}} if setting.curve else {}
         fit(model, recipe, dataset, Steps(order, draws, setting.loader), logs, recorder)
-    predicted, margin, p_max = predict(model, dataset)
+        predicted, margin, p_max = predict(model, dataset)
     seconds = time.perf_counter() - start
     trace = recorder.trace(included, rates_of(recipe, steps)) if recorder else None
-    return Prediction(0, seed, included, predicted, p_max, seconds, margin, curve=logs, trace=trace)
+    return Prediction(
+        0, seed, included, predicted, p_max, seconds, margin, curve=logs, step="eager", trace=trace
+    )
+
+
+def deterministic() -> AbstractContextManager[None]:
+    """Of cuDNN the algorithms that give the same bits each time, chosen without timing them, and no TF32."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
 
 
 def new_model(recipe: Recipe, dataset: Dataset, device: torch.device) -> nn.Module:
@@ -118,20 +127,6 @@ def batch_order(rows: Tensor, steps: int, batch_size: int, generator: torch.Gene
     return shuffled[: steps * batch_size].reshape(steps, batch_size)
 
 
-def triangle(steps: int, peak: float, warmup: float) -> NDArray[np.float64]:
-    """Learning rate of each step, shape [steps]: 0 to `peak` in the first share `warmup`, then back to 0."""
-    middle = (np.arange(steps) + 0.5) / steps
-    if warmup == 0:
-        return peak * (1 - middle)
-    return peak * np.interp(middle, [0, warmup, 1], [0, 1, 0])
-
-
-def rates_of(recipe: Recipe, steps: int) -> NDArray[np.float64]:
-    """Learning rate of each step, shape [steps]; of an optimizer of the user's, its share of the peak."""
-    peak = recipe.learning_rate if recipe.optimizer is None else 1.0
-    return triangle(steps, peak, recipe.warmup)
-
-
 def fit(
     model: nn.Module,
     recipe: Recipe,
@@ -145,7 +140,7 @@ def fit(
     Where `logs` has the keys `train_loss` and `test_accuracy`, notes them at the end of each epoch, counted
     from 1; where a step ends several, of the last.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
     order, draws = seen.order, seen.draws
     steps = len(order)
@@ -156,7 +151,8 @@ def fit(
     model.train()
     for step, (x, y) in enumerate(batches(dataset, order, drawn, device, seen.loader), 1):
         x = x if own is None else own(x)
-        with _precision(recipe, device):
+        checked = NarrowConvolutionsRefused(recipe.model) if step == 1 else nullcontext()
+        with precision(recipe, device), checked:
             loss = F.cross_entropy(model(x), y)
         update(loss, step - 1)
         if logs:
@@ -182,11 +178,16 @@ def augmentation_of(
 def _updates(parameters: list[nn.Parameter], recipe: Recipe, steps: int) -> Callable[[Tensor, int], None]:
     """(loss, step) -> the parameters updated in place."""
     if recipe.optimizer is None:
-        velocities: list[Tensor | None] = [None] * len(parameters)
-        rates = rates_of(recipe, steps)
-        return lambda loss, step: sgd_step(
-            parameters, velocities, torch.autograd.grad(loss, parameters), recipe, rates[step]
-        )
+        velocities = [torch.zeros_like(parameter) for parameter in parameters]
+        rates = rates_on(parameters[0].device, recipe, steps)
+
+        def descend(loss: Tensor, step: int) -> None:
+            gradients = torch.autograd.grad(loss, parameters)
+            if step == 0:
+                same_layout(parameters, gradients, recipe.model)
+            step_of_sgd(parameters, velocities, gradients, recipe, rates[step])
+
+        return descend
     optimizer = optimizer_of_the_user(recipe.optimizer, parameters)
     peaks = [group["lr"] for group in optimizer.param_groups]
     shape = rates_of(recipe, steps)
@@ -212,6 +213,10 @@ def optimizer_of_the_user(name: str, parameters: list[nn.Parameter]) -> torch.op
     return optimizer
 
 
+def device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
 def predict(
     model: nn.Module, dataset: Dataset
 ) -> tuple[NDArray[Any], NDArray[np.float16], NDArray[np.float16]]:
@@ -220,7 +225,8 @@ def predict(
     The margin is z_y - logsumexp of the other logits; where the class is the label, its probability is that
     of the margin as it is stored.
     """
-    logits = torch.cat([_logits(model, x) for x in (dataset.train_images, dataset.test_images)]).float()
+    images = memory.train_images(dataset, device_of(model)), memory.tensor(dataset.test_images)
+    logits = torch.cat([_logits(model, x) for x in images]).float()
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
     own = torch.from_numpy(labels).to(logits.device)[:, None]
     others = logits.scatter(1, own, -torch.inf).logsumexp(1)
@@ -235,51 +241,17 @@ def predict(
     return classes, margin, p_max
 
 
-def sgd_step(
-    parameters: Sequence[Tensor],
-    velocities: list[Tensor | None],
-    gradients: Sequence[Tensor],
-    recipe: Recipe,
-    rate: float,
-) -> None:
-    """One step of torch's SGD, in place, by its functional form.
-
-    The optimizer class around it takes as long as a small layer at every step, and its first use
-    imports torch's compiler, which takes a second in every process. `velocities` are None before
-    the first step.
-    """
-    with torch.no_grad():
-        sgd(
-            list(parameters),
-            list(gradients),
-            velocities,
-            fused=True,
-            weight_decay=recipe.weight_decay,
-            momentum=recipe.momentum,
-            lr=rate,
-            dampening=0.0,
-            nesterov=False,
-            maximize=False,
-        )
-
-
 @torch.inference_mode()
-def _logits(model: nn.Module, images: NDArray[np.uint8], batch: int = 1024) -> Tensor:
+def _logits(model: nn.Module, images: Tensor, batch: int = 1024) -> Tensor:
     """float32 [n, classes], whatever the training's precision: bf16 has so few digits that classes tie."""
-    device = next(model.parameters()).device
-    starts = range(0, len(images), batch)
     with evaluation(model):
-        return torch.cat([model(scale(memory.tensor(images[i : i + batch]).to(device))) for i in starts])
+        return torch.cat([model(scale(x.to(device_of(model)))) for x in images.split(batch)])
 
 
 def _test_accuracy(model: nn.Module, dataset: Dataset) -> float:
-    predicted = _logits(model, dataset.test_images).argmax(1).cpu().numpy()
+    predicted = _logits(model, memory.tensor(dataset.test_images)).argmax(1).cpu().numpy()
     return float(np.mean(predicted == dataset.test_labels))
 
 
-def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
-    return torch.autocast(device.type, torch.bfloat16) if recipe.precision == "bf16" else nullcontext()
-
-
-def _stream(seed: int, stream: int) -> torch.Generator:
+def stream(seed: int, stream: int) -> torch.Generator:
     return torch.Generator().manual_seed(random.seed(seed, stream))

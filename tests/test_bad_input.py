@@ -308,6 +308,7 @@ REFUSED = (
     ["plan", "--grid", "digit"],
     ["train", "--dataset", "folder:nowhere", "--model", "vgg3-w8"],
     ["train", "--dataset", "npz:nowhere.npz", "--model", "vgg3-w8"],
+    ["audit", "nowhere"],
     ["train", "--dataset", "nowhere:data", "--model", "vgg3-w8"],
     ["train", "--dataset", "digits", "--model", "nowhere.models:mine"],
     ["scores"],

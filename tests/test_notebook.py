@@ -51,6 +51,19 @@ def test_top_examples_come_with_their_images(digits):
         cell.top(0)
 
 
+def test_images_of_all_training_examples_or_of_some(digits):
+    registry = memreg.Registry(uri(digits))
+    cell, images = registry.cells("digits")["cell"][2], load("digits+subset=300+noise=0.2").train_images
+    assert np.array_equal(registry.images(cell), images)
+    assert np.array_equal(registry.images(registry.cell(cell), [7, 2, 7]), images[[7, 2, 7]])
+    assert registry.images(cell, []).shape == (0, 8, 8, 1)
+    for wrong in ([True] * 300, [0.5]):
+        with pytest.raises(memreg.MemregError, match="by index, as whole numbers"):
+            registry.images(cell, wrong)
+    with pytest.raises(memreg.MemregError, match="the cell's data set is"):
+        registry.images(cell, dataset="digits")
+
+
 def test_a_matrix_has_the_scores_of_each_cell(digits):
     registry = memreg.Registry(uri(digits))
     matrix = registry.score_matrix("digits", "digits+subset=300+noise=0.2")
@@ -76,6 +89,33 @@ def test_a_comparison_is_antisymmetric_and_refuses_other_data(digits):
         registry.compare(first, other)
 
 
+def test_any_number_of_cells_are_one_frame(digits, tmp_path):
+    registry = memreg.Registry(uri(digits))
+    first, second, other, _ = registry.cells("digits")["cell"]
+    frame = registry.compare([first, registry.cell(second)])
+    assert frame.index.names == ["example", "label"]
+    for key in ("score", "low", "high"):
+        assert list(frame[key]) == [first, second]
+        for hash_ in (first, second):
+            assert np.array_equal(frame[key, hash_], registry.scores(hash_)[key], equal_nan=True)
+    rows = frame.reset_index()
+    assert np.array_equal(rows["label"], registry.scores(first)["label"])
+    assert rows["example"].tolist() == list(range(300))
+    frame.to_parquet(tmp_path / "frame.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "frame.parquet"), frame)
+    assert list(registry.compare(pd.Series([first]))["score"]) == [first]
+    pair = registry.compare(first, second)
+    assert np.array_equal(pair["score_b"], frame["score", second], equal_nan=True)
+    for wrong, match in (
+        (([first, second, other],), r"other data sets: digits\+subset=300 and digits\+subset=300\+noise=0.2"),
+        ((first,), "give two cells"),
+        (([first], second), "a list of cells alone"),
+        (([],), "no cell"),
+    ):
+        with pytest.raises(memreg.MemregError, match=match):
+            registry.compare(*wrong)
+
+
 def test_the_correlation_is_that_of_the_command(digits):
     registry = memreg.Registry(uri(digits))
     whole = registry.correlation("digits", "mean_score")
@@ -85,4 +125,5 @@ def test_the_correlation_is_that_of_the_command(digits):
 
 
 def test_what_is_public_is_listed():
-    assert dir(memreg) == ["MemregError", "Registry"]
+    assert dir(memreg) == ["MemregError", "Registry", "show"]
+    assert all(callable(getattr(memreg, name)) for name in dir(memreg))

@@ -6,15 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from memreg import observers
+from memreg import margins, observers
 from memreg.data import load
 from memreg.data.batches import scale
 from memreg.errors import MemregError
 from memreg.recipe import Recipe
+from memreg.sgd import triangle
 from memreg.tracing import Tracing
-from memreg.training import Setting, train_member, triangle
+from memreg.training import Setting, train_member
 
-ALL = "curvature,gradient_norm,features"
+ALL = "curvature,gradient_norm,features,last_layer,queries"
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,20 @@ def traced(digits, tracing, seed=5, **changes):
     fields = {"model": "vgg3-w4", "epochs": 3, "batch_size": 64, "learning_rate": 0.2} | changes
     included = np.random.default_rng(0).random(300) < 0.7
     return train_member(Recipe(**fields), digits, included, seed, setting=Setting(tracing=tracing))
+
+
+def watched(digits, tracing):
+    """A member's trace, and its network's state at each checkpoint."""
+    kept = []
+
+    class Watching(observers.Recorder):
+        def look(self, step, model):
+            super().look(step, model)
+            kept.append({name: value.clone() for name, value in model.state_dict().items()})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("memreg.training.Recorder", Watching)
+        return traced(digits, tracing).trace, kept
 
 
 @pytest.mark.parametrize(
@@ -59,16 +74,7 @@ def test_checkpoints_are_spread_and_end_with_training(digits):
 
 def test_every_checkpoint_is_of_that_moment(digits):
     """A training that ends at a checkpoint, at the rates of the longer one, has the same network there."""
-    kept = []
-
-    class Watching(observers.Recorder):
-        def look(self, step, model):
-            super().look(step, model)
-            kept.append({name: value.clone() for name, value in model.state_dict().items()})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("memreg.training.Recorder", Watching)
-        trace = traced(digits, Tracing(1, checkpoints=3)).trace
+    trace, kept = watched(digits, Tracing(1, checkpoints=3))
     from memreg import models
 
     network = models.build("vgg3-w4", (1, 8, 8), 10).eval()
@@ -104,6 +110,15 @@ def test_features_are_what_the_last_layer_is_given():
     assert torch.allclose(observers.features(network, images, labels)["features"], network[:3](images))
 
 
+def test_the_last_layer_is_what_it_is_given_and_makes_of_it():
+    network, images, labels = small_network()
+    found = observers.last_layer(network, images, labels)
+    weights = torch.cat([network[3].weight, network[3].bias[:, None]], 1)
+    assert torch.allclose(found["layer_input"] @ weights.T, network(images), atol=1e-6)
+    assert torch.equal(found["layer_output"], network(images))
+    assert torch.equal(found["layer_label"][:, 0], labels)
+
+
 def test_curvature_is_the_size_of_the_hessian():
     """E |H v|^2 over signs is the sum of the squares of H."""
     network, images, labels = small_network()
@@ -121,11 +136,76 @@ def test_curvature_is_the_size_of_the_hessian():
         assert found[i] == pytest.approx(float(hessian.norm()), rel=0.05)
 
 
+def views_by_hand(images, mirrored):
+    """Of uint8 images [n, height, width, channels], by index: black where there was nothing."""
+    _, height, width, _ = images.shape
+    step = max(1, round(min(height, width) / 16))
+    found = []
+    for flipped in (False, True) if mirrored else (False,):
+        for down in (step, 0, -step):
+            for right in (step, 0, -step):
+                view = np.zeros_like(images)
+                for y in range(height):
+                    for x in range(width):
+                        if 0 <= y - down < height and 0 <= x - right < width:
+                            view[:, y, x] = images[:, y - down, x - right]
+                if flipped or down or right:
+                    found.append(view[:, :, ::-1] if flipped else view)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("size", "mirrored", "count"), [((8, 8, 1), False, 8), ((8, 8, 1), True, 17), ((32, 40, 3), True, 17)]
+)
+def test_views_are_moved_by_a_step_and_mirrored_where_that_may_be(size, mirrored, count):
+    images = np.random.default_rng(0).integers(1, 256, (3, *size), dtype=np.uint8)
+    found = list(observers.views(scale(torch.from_numpy(images)), mirrored))
+    expected = views_by_hand(images, mirrored)
+    assert len(found) == len(expected) == count
+    for view, by_hand in zip(found, expected, strict=True):
+        assert torch.equal(view, scale(torch.from_numpy(by_hand.copy())))
+
+
+def test_queries_are_log_odds_of_views_by_the_trained_network(digits):
+    trace, kept = watched(digits, Tracing.by(1, 2, "queries"))
+    from memreg import models
+
+    network = models.build("vgg3-w4", (1, 8, 8), 10).eval()
+    network.load_state_dict(kept[-1])
+    label, others = digits.train_labels, ~np.eye(10, dtype=bool)[digits.train_labels]
+    assert trace["queries"].shape == (1, 300, 8)
+    assert trace["queries"].dtype == np.float16
+    for q, view in enumerate(views_by_hand(np.array(digits.train_images), False)):
+        with torch.no_grad():
+            z = network(scale(torch.from_numpy(view.copy()))).double().numpy()
+        expected = z[np.arange(300), label] - np.log(np.exp(z[others].reshape(300, 9)).sum(1))
+        assert np.allclose(trace["queries"][0, :, q], expected, rtol=2.1e-3, atol=1e-3)
+    assert trace.costs["queries"] == pytest.approx(8 * trace.costs["fit"])
+
+
+def test_queries_are_stored_as_margins_are():
+    """Held within what float16 has, and not lost where a probability is 1."""
+
+    class Sure(nn.Module):
+        def forward(self, images):
+            return torch.tensor([[0.0, 20.0], [9e5, 0.0]]).to(images)
+
+    found = observers.queries(Sure(), torch.zeros(2, 1, 8, 8), torch.tensor([1, 1]), False)["queries"]
+    kept = observers._stored("queries", [found])
+    assert kept.shape == (1, 2, 8)
+    assert (kept[0, 0] == 20).all()
+    assert (kept[0, 1] == margins.stored(np.array([-9e5]))).all()
+    assert np.isfinite(kept).all()
+
+
 def test_what_is_more_than_a_number_is_of_the_last_checkpoint(digits):
     trace = traced(digits, Tracing.by(1, 4, ALL)).trace
     assert trace["curvature"].shape == (1, 4, 300)
     assert trace["features"].shape == (1, 300, 16)
-    assert set(trace.costs) == {"fit", "curvature", "gradient_norm", "features"}
+    assert trace["layer_input"].shape == (1, 300, 17)
+    assert trace["layer_output"].shape == (1, 300, 10)
+    assert (trace["layer_label"][0, :, 0] == digits.train_labels).all()
+    assert set(trace.costs) == {"fit", "curvature", "gradient_norm", "features", "last_layer", "queries"}
     assert trace.costs["curvature"] == pytest.approx(33 * trace.costs["fit"])
 
 

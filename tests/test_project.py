@@ -28,6 +28,13 @@ def test_conda_yaml_installs_what_pyproject_does():
     assert conda == pyproject
 
 
+def test_a_wheel_has_every_file_that_is_no_program():
+    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    package = ROOT / "memreg"
+    there = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert there == {path for pattern in packaged["memreg"] for path in package.glob(pattern)}
+
+
 def command(entry):
     """The click command that an entry point runs."""
     module = import_module(re.search(r"python -m (\S+)", entry["command"])[1])
@@ -44,8 +51,11 @@ def test_what_mlproject_declares_is_what_the_program_takes(name):
     """Each parameter is passed on by its name; what is required there is declared without a default, and a
     default that is declared is the program's own."""
     entry = project()["entry_points"][name]
-    assert re.findall(r"--(\w+) \{(\w+)\}", entry["command"]) == [(p, p) for p in entry["parameters"]]
     taken = {option.name: option for option in command(entry).params}
+    passed = re.findall(r"(--\w+)? \{(\w+)\}", entry["command"])
+    assert [name for _, name in passed] == [*entry["parameters"]]
+    for spelling, name in passed:
+        assert spelling == ("" if isinstance(taken[name], click.Argument) else f"--{name}")
     required = {key for key, value in entry["parameters"].items() if isinstance(value, str)}
     assert required == {key for key, option in taken.items() if option.required}
     for key in entry["parameters"].keys() - required:
@@ -95,14 +105,16 @@ def test_train_takes_every_field_of_a_cell():
 def test_every_option_is_explained_and_has_both_spellings(name):
     found = command(project()["entry_points"][name])
     context = found.context_class(found, **found.context_settings)
-    for option in found.params:
+    arguments = ["x" for argument in found.params if isinstance(argument, click.Argument)]
+    options = [option for option in found.params if isinstance(option, click.Option)]
+    for option in options:
         assert option.help, option.name
-        values = {o.name: "x" for o in found.params if o.required} | {option.name: "x"}
+        values = {o.name: "x" for o in options if o.required} | {option.name: "x"}
         for spelling in (option.name, option.name.replace("_", "-")):
             words = [
                 w for key, v in values.items() for w in (f"--{spelling if key == option.name else key}", v)
             ]
-            assert found.make_parser(context).parse_args(words)[0][option.name] == "x"
+            assert found.make_parser(context).parse_args([*words, *arguments])[0][option.name] == "x"
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,7 @@ def test_a_server_cannot_make_a_download_leave_its_directory(tmp_path):
 
         def _download_file(self, name, path):
             asked.append(Path(path).resolve().relative_to(artifacts._downloads))
+            Path(path).write_bytes(b"")
 
     artifacts = Artifacts("http://127.0.0.1:1", "run", "mlflow-artifacts:/1/run/artifacts")
     artifacts.__dict__["_remote"] = Hostile()
@@ -259,7 +260,7 @@ def test_a_server_cannot_make_a_download_leave_its_directory(tmp_path):
     assert set(names) == {"predictions/evil.arrow", "predictions/..arrow"}
     for name in names:
         artifacts.get(name)
-    assert len(asked) == len(names)
+    assert len(asked) == len(set(names))
 
 
 NASTY = "a b;touch hacked;$(touch hacked)`touch hacked`|touch hacked&'\"><\\*~#{study}"

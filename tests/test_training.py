@@ -2,12 +2,16 @@ import numpy as np
 import pytest
 import torch
 
+from memreg import training
 from memreg.data import augmentation, load
 from memreg.data.batches import batches, scale
+from memreg.errors import MemregError
 from memreg.margins import probability
 from memreg.members import no_class
+from memreg.models.narrow import NarrowConvolutionsRefused
 from memreg.recipe import Recipe
-from memreg.training import Setting, batch_order, train_member, triangle
+from memreg.sgd import same_layout, triangle
+from memreg.training import Setting, batch_order, train_member
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +158,55 @@ def test_batches_do_not_depend_on_how_many_are_prepared_at_once(digits, monkeypa
 def test_pixels_are_scaled_by_constants():
     x = scale(torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 2, 1))
     assert x.flatten().tolist() == pytest.approx([-2, 2])
+
+
+def test_float32_is_float32_while_a_member_is_trained_and_predicts(digits, monkeypatch):
+    seen = []
+
+    def look(model, dataset):
+        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic))
+        return predict(model, dataset)
+
+    predict = training.predict
+    monkeypatch.setattr(training, "predict", look)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    train_member(recipe(epochs=1), digits, half(300), 0)
+    assert seen == [(False, True)]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "float32"])
+def test_a_convolution_whose_gradient_a_cpu_gets_wrong_in_bf16_is_refused(digits, precision):
+    """timm's ResNet-18 makes one pixel of 8x8 images, and halves it twice more."""
+    small = recipe(model="timm:resnet18", precision=precision, epochs=1, batch_size=16)
+    included = np.arange(digits.n_train) < 16
+    if precision == "float32":
+        assert np.isfinite(train_member(small, digits, included, 0).margin).all()
+        return
+    with pytest.raises(MemregError, match=r"stride 2 is given images of 1x1, where .* precision=float32"):
+        train_member(small, digits, included, 0)
+
+
+def test_other_convolutions_are_let_through():
+    with NarrowConvolutionsRefused("mine"):
+        for stride, padding, pixels in [(1, 1, 1), (2, 0, 3), (2, 1, 2), (3, 1, 3)]:
+            images = torch.ones(1, 1, pixels, pixels, dtype=torch.bfloat16)
+            kernel = torch.ones(1, 1, 3, 3, dtype=torch.bfloat16)
+            torch.nn.functional.conv2d(images, kernel, stride=stride, padding=padding)
+        torch.nn.functional.conv2d(torch.ones(1, 1, 1, 1), torch.ones(1, 1, 3, 3), stride=2, padding=1)
+
+
+def test_a_gradient_that_lies_otherwise_than_its_weight_is_refused():
+    weight = torch.randn(4, 3).t()
+    with pytest.raises(MemregError, match="make the weight contiguous"):
+        same_layout([weight], [torch.ones(3, 4)], "mine:net")
+    same_layout([weight, torch.ones(1, 4).t()], [torch.ones(4, 3).t(), torch.ones(4, 1)], "mine:net")
+
+
+@pytest.mark.parametrize("name", ["vgg3-w4", "resnet8-w8", "vit-micro", "timm:convnext_atto"])
+def test_weights_and_gradients_of_every_family_lie_alike(name, digits, monkeypatch):
+    looked = []
+    check = training.same_layout
+    monkeypatch.setattr(training, "same_layout", lambda *given: looked.append(1) or check(*given))
+    small = load("digits+subset=100+size=32") if name.startswith("timm") else digits
+    train_member(recipe(model=name, epochs=1), small, half(small.n_train), 0)
+    assert looked == [1]

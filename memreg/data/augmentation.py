@@ -1,7 +1,7 @@
 """Augmentation, vectorised on uint8 batches. What is drawn and how it is applied are kept apart, so
 that every loader can feed the same draws."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,14 +22,13 @@ class Draws:
     """None where the data set does not allow it."""
     padding: int
 
-    def slice(self, start: int, stop: int) -> "Draws":
-        part = slice(start, stop)
-        mirrored = self.mirrored if self.mirrored is None else self.mirrored[part]
-        return Draws(self.rows[part], self.columns[part], mirrored, self.padding)
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Draws":
+        mirrored = None if self.mirrored is None else change(self.mirrored)
+        return Draws(change(self.rows), change(self.columns), mirrored, self.padding)
 
-    def to(self, device: torch.device) -> "Draws":
-        mirrored = self.mirrored if self.mirrored is None else self.mirrored.to(device)
-        return Draws(self.rows.to(device), self.columns.to(device), mirrored, self.padding)
+    @property
+    def tensors(self) -> list[Tensor]:
+        return [self.rows, self.columns, *([] if self.mirrored is None else [self.mirrored])]
 
 
 def draw(images: int, side: int, strength: float, flip: bool, generator: torch.Generator) -> Draws | None:
@@ -43,6 +42,13 @@ def draw(images: int, side: int, strength: float, flip: bool, generator: torch.G
     rows, columns = torch.randint(0, 2 * padding + 1, (2, images), generator=generator, dtype=torch.uint8)
     mirrored = torch.rand(images, generator=generator) < 0.5 if flip else None
     return Draws(rows, columns, mirrored, padding)
+
+
+def side_by_side(draws: Sequence[Draws], steps: int) -> Draws:
+    """Those of several trainings of as many steps: of each step the first training's, then the second's."""
+    parts = zip(*(one.tensors for one in draws), strict=True)
+    rows, columns, *mirrored = (torch.cat([t.view(steps, -1) for t in same], 1).flatten() for same in parts)
+    return Draws(rows, columns, mirrored[0] if mirrored else None, draws[0].padding)
 
 
 def of_the_user(name: str, generator: torch.Generator) -> Callable[[Tensor], Tensor]:

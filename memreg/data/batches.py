@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -47,12 +48,12 @@ def batches(
     at_once = batch * max(1, CHUNK // (batch * math.prod(dataset.image_shape)))
     flat = order.reshape(-1)
     labels = memory.tensor(dataset.train_labels)[flat].to(device).split(at_once)
-    draws = draws and draws.to(device)
+    draws = draws and draws.each(lambda drawn: drawn.to(device))
     first = 0
     for images, y in zip(reader(loader)(dataset, flat, at_once, device), labels, strict=True):
         x = images.to(device)
         if draws is not None:
-            x = augmentation.apply(x, draws.slice(first, first + len(x)))
+            x = augmentation.apply(x, draws.each(itemgetter(slice(first, first + len(x)))))
         first += len(x)
         yield from zip(scale(x).split(batch), y.split(batch), strict=True)
 

@@ -26,6 +26,7 @@ from memreg.files import sync
 
 FORMAT = 3  # of the files below: raise it when they change
 ATTEMPTS = 3  # to read files that change meanwhile
+NAMED = 3  # files that are left out
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,25 @@ def cached(source: Source, verify: bool = False) -> Dataset:
     $XDG_CACHE_HOME or ~/.cache. Damaged sources raise `MemregError` and leave nothing behind.
     """
     dataset = _cached(source, verify)
-    if source.notice:
-        log.warning("%s", source.notice)
+    for notice in filter(None, (source.notice, _left_out(source, dataset))):
+        log.warning("%s", notice)
     return replace(dataset, name=source.name)
+
+
+def _left_out(source: Source, dataset: Dataset) -> str:
+    """Which of the files are no images of the data set, in a line; "" for none."""
+    if not source.size or dataset.files is None:
+        return ""
+    kept = {*dataset.files.tolist()}
+    gone = [file for file in source.files if file not in kept]
+    if not gone:
+        return ""
+    more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
+    count = f"{len(gone)} files are" if len(gone) > 1 else "1 file is"
+    return (
+        f"{source.name}: {count} left out, which cannot be read as RGB of 8 bits a channel: "
+        f"{', '.join(gone[:NAMED])}{more}"
+    )
 
 
 def _cached(source: Source, verify: bool) -> Dataset:
@@ -217,6 +234,8 @@ def _key(source: Source) -> str:
     same size, with the old time of modification put back, as rsync and archivers leave it, has another one.
     """
     digest = hashlib.sha256(f"{FORMAT}\n".encode())
+    if source.size:
+        digest.update(f"{source.size}\n".encode())
     with _reading(source):
         for file in source.files:
             s = os.stat(f"{source.directory}/{file}")  # noqa: PTH116  twice as fast, of every file
@@ -226,9 +245,10 @@ def _key(source: Source) -> str:
 
 
 def _label(source: Source) -> str:
-    """What the cache's folder begins with: the source's name without directories."""
+    """What the cache's folder begins with: the source's name without directories, and the images' size."""
     name = Path(source.name.partition(":")[2] or source.name).name
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    size = f"-{source.size}px" if source.size else ""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name) + size
 
 
 def _user_cache(directory: Path) -> Path:

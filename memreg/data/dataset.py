@@ -73,6 +73,20 @@ class Dataset:
             table["file"] = [_text(file) for file in self.files.tolist()]
         return table
 
+    def first(self, examples: int) -> "Dataset":
+        """At most so many images and labels of each split, and nothing else that is known of them."""
+        return replace(
+            self,
+            train_images=self.train_images[:examples],
+            train_labels=self.train_labels[:examples],
+            test_images=self.test_images[:examples],
+            test_labels=self.test_labels[:examples],
+            clean_labels=None,
+            groups=None,
+            files=None,
+            known_digests=(None, None),
+        )
+
     def only(self, train: NDArray[np.int64], test: NDArray[np.int64] | None = None) -> "Dataset":
         """Take these training and test examples, by index and in this order; by default every test example.
 

@@ -1,4 +1,4 @@
-"""Derived data sets: some of the classes, some of the examples, wrong labels."""
+"""Derived data sets: images of another size, some of the classes, some of the examples, wrong labels."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +10,7 @@ from memreg import random
 from memreg.data.dataset import Dataset
 from memreg.data.labels import Label
 from memreg.data.name import NoiseKind, Options, canonical
+from memreg.data.pixels import resized
 from memreg.data.planted import with_planted
 from memreg.errors import MemregError
 
@@ -17,7 +18,7 @@ SUBSET, NOISY, NOISE = 1, 2, 3  # streams of one seed
 
 
 def derive(base: Dataset, options: Options) -> Dataset:
-    """The base set with options applied: classes, then subset, planted, noise.
+    """The base set with options applied: size, then classes, subset, planted, noise.
 
     Noise comes last, so it falls on planted examples too.
     Raises `MemregError` for what does not fit this base.
@@ -27,6 +28,8 @@ def derive(base: Dataset, options: Options) -> Dataset:
             f"{base.name} has clean_labels or groups of its own: no option can be applied to it"
         )
     dataset = base
+    if options.size:
+        dataset = with_size(dataset, options.size)
     if options.classes:
         dataset = with_classes(dataset, options.classes)
     if options.subset:
@@ -37,6 +40,25 @@ def derive(base: Dataset, options: Options) -> Dataset:
     if options.noise:
         dataset = with_noise(dataset, options.noise, options.noise_kind, options.seed)
     return replace(dataset, name=canonical(base.name, options))
+
+
+def with_size(dataset: Dataset, side: int) -> Dataset:
+    """Every image stretched to this height and width; the same data set where they have it."""
+    if dataset.image_shape[1:] == (side, side):
+        return dataset
+
+    def all_resized(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        changed = np.empty((len(images), side, side, images.shape[3]), np.uint8)
+        for number, image in enumerate(images):
+            changed[number] = resized(image, side)
+        return changed
+
+    return replace(
+        dataset,
+        train_images=all_resized(dataset.train_images),
+        test_images=all_resized(dataset.test_images),
+        known_digests=(None, None),
+    )
 
 
 def with_classes(dataset: Dataset, classes: Sequence[int]) -> Dataset:

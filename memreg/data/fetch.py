@@ -9,12 +9,24 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from memreg.data.cache import locked
 from memreg.errors import MemregError
 
+_offline = ContextVar("offline", default=False)
 PATIENCE = 30  # seconds without an answer until the network counts as absent
+
+
+@contextlib.contextmanager
+def without_downloads() -> Iterator[None]:
+    """Within it what is not there stays away: `fetch` raises `MemregError` instead of using the network."""
+    before = _offline.set(True)
+    try:
+        yield
+    finally:
+        _offline.reset(before)
 
 
 def fetch(name: str, data_dir: Path, folder: str, how: str, download: Callable[[Path], None]) -> None:
@@ -25,6 +37,11 @@ def fetch(name: str, data_dir: Path, folder: str, how: str, download: Callable[[
     """
     if (data_dir / folder).exists():
         return
+    if _offline.get():
+        raise MemregError(
+            f"{name}: there is no {data_dir / folder}: name the directory that has {folder} with --data-dir "
+            "or MEMREG_DATA_DIR"
+        )
     try:
         with locked(data_dir):
             if not (data_dir / folder).exists():

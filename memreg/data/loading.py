@@ -38,7 +38,7 @@ def load(name: str, data_dir: Path | None = None, verify: bool = False) -> Datas
     _check_base(base)
     directory = data_dir or Path(os.environ.get("MEMREG_DATA_DIR") or "data")
     with _readable(name):
-        return derive(_base(base, expanded(directory), verify), options)
+        return derive(_base(base, expanded(directory), verify, options.size), options)
 
 
 def load_stored(
@@ -93,7 +93,8 @@ def _check_base(base: str) -> None:
     raise MemregError(f"unknown data set {base!r}: {hint}")
 
 
-def _base(base: str, data_dir: Path, verify: bool) -> Dataset:
+def _base(base: str, data_dir: Path, verify: bool, size: int) -> Dataset:
+    """size: to which a folder's images, which may have several, are brought; 0 for none."""
     match base.partition(":"):
         case "digits", "", "":
             return digits()
@@ -104,7 +105,7 @@ def _base(base: str, data_dir: Path, verify: bool) -> Dataset:
         case "tiny_imagenet", "", "":
             return cached(tiny_imagenet(data_dir), verify)
         case "folder", ":", path if path:
-            return cached(folder(Path(path)), verify)
+            return cached(folder(Path(path), size), verify)
         case "npz", ":", path if path:
             return cached(npz(Path(path)), verify)
     if FUNCTION.fullmatch(base):

@@ -18,6 +18,8 @@ NoiseKind = Literal["symmetric", "pairwise"]
 class Options:
     """What is done to a base set, in this order. Defaults do nothing."""
 
+    size: int = 0
+    """Side in pixels to which every image is brought; 0 keeps images as they are."""
     classes: tuple[int, ...] = ()
     """Classes to keep, relabelled 0, 1, ... in this order; () keeps all."""
     subset: int = 0
@@ -114,6 +116,7 @@ def _noise_kind(text: str) -> str:
 
 
 _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "size": (_whole(8, 1024), "a side in pixels from 8 to 1024, as 32"),
     "classes": (_distinct, "two or more different class numbers with dots between, as 0.3.5"),
     "subset": (_whole(1, 10**9), "a number of training examples, as 300"),
     "planted": (_whole(0, 1000), "a number of sub-populations of each size, as 4"),

@@ -22,14 +22,17 @@ TURNED = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
 """Where an image may say how it is to be turned."""
 
 
-def refusal(image: "Image") -> str | None:
-    """What this image has that RGB of 8 bits cannot hold; None where it is nothing."""
+def refusal(image: "Image", see_through: bool = False) -> str | None:
+    """What this image has that RGB of 8 bits cannot hold; None where it is nothing.
+
+    see_through: transparency is no reason.
+    """
     if image.mode.startswith(("I", "F")) or any(map(_deep, _arguments(image))):
         return f"has more than 8 bits a pixel (mode {image.mode}): convert it to 8 first"
     if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
         return f"holds {frames} pictures, as an animation does: save the one that counts"
     if image.mode in TRANSPARENT or "transparency" in image.info:
-        if image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        if not see_through and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
             return "is transparent in places: put it on a background first"
     elif image.mode not in OPAQUE:
         return f"has colours that are not RGB (mode {image.mode}): convert it to RGB first"
@@ -51,11 +54,45 @@ def _deep(arguments: Any) -> bool:
 
 def rgb(image: "Image") -> NDArray[np.uint8]:
     """Shape [height, width, 3], of an image that is not refused."""
+    image = _upright(image)
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def fitted(image: "Image", side: int) -> NDArray[np.uint8]:
+    """Shape [side, side, 3], of an image that is not refused: stretched, on white where it is transparent.
+
+    A JPEG is decoded at an eighth, a quarter or a half of its size, where that leaves twice the side.
+    """
+    from PIL import Image
+
+    image.draft(None, (2 * side, 2 * side))
+    image = _upright(image)
+    if image.mode in TRANSPARENT or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        image = white
+    return resized(np.asarray(image.convert("RGB")), side)
+
+
+def resized(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """An image [height, width, channels] stretched to this height and width, bilinearly; where that makes it
+    smaller, each pixel is a weighted mean of all that it covers."""
+    from PIL import Image
+
+    if image.shape[:2] == (side, side):
+        return image
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    changed = np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR))
+    return changed.reshape(side, side, image.shape[2])
+
+
+def _upright(image: "Image") -> "Image":
+    """Turned as EXIF asks."""
     from PIL import ImageOps
 
     image.load()  # what turns a PNG may stand behind its pixels
     if TURNED.intersection(image.info) or image.format in ("TIFF", "MPO"):
-        image = ImageOps.exif_transpose(image)
-    if "transparency" in image.info:
-        image = image.convert("RGBA")
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        return ImageOps.exif_transpose(image)
+    return image

@@ -1,14 +1,16 @@
 """What a base set on disk is: its files, and how to read them in their original format."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memreg.data.pixels import refusal, rgb
+from memreg.data.pixels import fitted, refusal, rgb
 from memreg.errors import MemregError
+from memreg.resources import cores
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Source:
     decode: Callable[[], Decoded]
     notice: str = ""
     """What was passed over, in a line for the user; "" for nothing."""
+    size: int = 0
+    """Side to which `decode` brings the images, leaving out what it cannot read; 0 where it does neither."""
 
 
 def expanded(path: Path) -> Path:
@@ -85,6 +89,30 @@ def pictures(name: str, paths: Sequence[str], labels: NDArray[np.int64], like: s
             yield image[None]
 
     return Split(labels, (height, width, channels), images())
+
+
+def fitted_pictures(paths: Sequence[str], side: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Image files as RGB of this height and width, shape [k, side, side, 3], and which of them can be read,
+    shape [n]."""
+    images = np.empty((len(paths), side, side, 3), np.uint8)
+
+    def read(number: int) -> bool:
+        from PIL import Image
+
+        try:
+            with Image.open(paths[number]) as image:
+                if refusal(image, see_through=True) is not None:
+                    return False
+                images[number] = fitted(image, side)
+        except Exception as error:  # PIL's decoders raise of every kind
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno):
+                raise  # the disk's fault, or the machine's, and not the image's
+            return False
+        return True
+
+    with ThreadPoolExecutor(cores()) as pool:
+        known = np.fromiter(pool.map(read, range(len(paths))), bool, len(paths))
+    return images[known], known
 
 
 def picture(name: str, path: str) -> NDArray[np.uint8]:

@@ -17,12 +17,14 @@ SYSTEM = frozenset(
         "system volume information",
         "lost+found",
         "icon\r",
+        "memreg-cache",
+        "mlruns",
     }
 )
-"""Names, in lower case, beside those that begin with a dot."""
+"""Names, in lower case, beside those that begin with a dot; the last two are what memreg itself leaves."""
 
 Class = tuple[str, str]
-"""Part (`train`, `test`, `val`) and folder in it."""
+"""Part (`train`, `test`, `val`, or "" where there are no parts) and folder in it."""
 
 
 class Tree:
@@ -50,10 +52,10 @@ class Tree:
         else to the first.
         """
         for part in dict.fromkeys(part for part, _ in classes):
-            self._claim(f"{self.root}/{part}", (part, ""))  # a link back to it leads to nothing new
+            self._claim(str(self.root / part), (part, ""))  # a link back to it leads to nothing new
         linked = [kind for kind in classes if (self.root / kind[0] / kind[1]).is_symlink()]
         for kind in [*(kind for kind in classes if kind not in linked), *linked]:
-            self._visit(kind, f"{kind[0]}/{kind[1]}")
+            self._visit(kind, "/".join(filter(None, kind)))
         while self._links:
             kind, path = self._links.popleft()
             self._visit(kind, path)
@@ -65,7 +67,7 @@ class Tree:
         if owner in (None, (part, kind)):
             return ""
         assert owner is not None
-        return f": it is {'/'.join(owner).rstrip('/')} by a link, and a directory counts once"
+        return f": it is {'/'.join(owner).strip('/')} by a link, and a directory counts once"
 
     def _visit(self, kind: Class, path: str) -> None:
         """A directory and what it holds, links to directories last of all."""

@@ -1,6 +1,6 @@
 """The unit of work: one member of one cell."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from memreg.cell import Cell
@@ -12,6 +12,11 @@ from memreg.tracing import Tracing
 
 AHEAD = 2  # jobs submitted per worker: enough that none waits for the driver
 ATTEMPTS = 3  # a member whose worker dies this often is given up
+ALONE = "with no other beside it: its model or its batch_size is too large for the memory that there is"
+
+
+class ExhaustedError(MemregError):
+    """Memory ran out while a member was trained."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,10 @@ class Job:
     member: int
     tracing: Tracing | None = None
     """Whether it keeps a trace, and of what."""
+
+
+Group = tuple[Job, ...]
+"""Members of one cell that a process trains together."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +51,38 @@ def resolve_loader(loader: str) -> str:
     return loader
 
 
+def resolved(resources: Resources) -> Resources:
+    """The same, with this machine's device for `auto` and a process for each of its cards, unless `workers`
+    says how many. Raises `MemregError` for what is not here."""
+    resolve_loader(resources.loader)
+    device = resolve_device(resources.device)
+    workers = resources.workers or (0 if device == "cpu" else len(cards(device)))
+    return resources.model_copy(update={"device": device, "workers": workers})
+
+
 def resolve_device(device: str) -> str:
     """`auto` is CUDA where there is one, else the CPU."""
     import torch
 
+    here = torch.cuda.is_available()
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        kind = ""
-    if kind not in ("cpu", "cuda"):
-        raise MemregError(f"unknown device '{device}': one of auto, cpu, cuda, cuda:N")
-    if kind == "cuda" and not torch.cuda.is_available():
+        return "cuda" if here else "cpu"
+    if device == "cpu":
+        return device
+    if not here:
         raise MemregError(f"device '{device}' asked for, but torch sees no CUDA here: use cpu or auto")
+    if device not in ("cuda", *(found := cards("cuda"))):
+        raise MemregError(f"device '{device}' asked for, but torch sees no such card: {', '.join(found)}")
     return device
+
+
+def cards(device: str) -> list[str]:
+    """What this device is made of: `cuda` is every card that torch sees, each as torch names it."""
+    import torch
+
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())] if device == "cuda" else [device]
+
+
+def dealt(found: Sequence[str], workers: int) -> list[str]:
+    """The card of each worker: in turn, so that none has two more than another."""
+    return [found[i % len(found)] for i in range(workers)]

@@ -1,122 +1,91 @@
-"""The Ray engine: members as tasks on the cluster that RAY_ADDRESS names, else on this machine's cores."""
+"""The Ray engine: members on the cluster that RAY_ADDRESS names, else on this machine's cores."""
 
+import logging
 import os
 import signal
 import socket
 import threading
 import time
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
-from functools import cache, partial
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray
-import torch
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import RayError
 
 from memreg.data.dataset import Dataset
-from memreg.engines.job import AHEAD, ATTEMPTS, Engine, Job, resolve_device, resolve_loader
-from memreg.engines.worker import run_job
+from memreg.engines.groups import grouped
+from memreg.engines.job import ALONE, Engine, ExhaustedError, Job
+from memreg.engines.trainers import Share, Trainer, Trainers
 from memreg.errors import MemregError
 from memreg.members import Prediction
 from memreg.resources import Resources
 
+log = logging.getLogger(__name__)
+
 SECONDS = 5  # Ray itself would go on trying for minutes
 PATIENCE = 300.0  # seconds without a node that can run a member, before that is an error
+LOOK = 10.0  # seconds after which nodes are counted anew, also where no member has finished
 
 
 def connect(resources: Resources) -> Engine:
     """`run_ray`, connected to its cluster, which has a node that can run a member."""
-    if resources.device not in ("auto", "cuda" if resources.gpus else "cpu"):
+    device = "cuda" if resources.gpus else "cpu"
+    if resources.device not in ("auto", device):
         raise MemregError(
             f"device={resources.device} with engine=ray and gpus={resources.gpus:g}: a member trains on CUDA "
             "where it is given a share of a GPU (gpus=0.25), else on the CPU"
         )
     if not ray.is_initialized():
         _init(resources)
-    if _places(resources) == 0:
+    if not any(_rooms(Share(resources.threads, resources.gpus))):
         needs = f"{resources.threads} CPUs" + (f" and {resources.gpus:g} GPUs" if resources.gpus else "")
         raise MemregError(f"no node of the Ray cluster has the {needs} that a member asks for")
-    return Engine(partial(run_ray, resources=resources), "cuda" if resources.gpus else "cpu")
+    return Engine(partial(run_ray, resources=resources, device=device), device)
 
 
 def run_ray(
-    jobs: Iterable[Job], datasets: Mapping[str, Dataset], resources: Resources
+    jobs: Iterable[Job], datasets: Mapping[str, Dataset], resources: Resources, device: str
 ) -> Iterator[tuple[Job, Prediction]]:
     """Predictions in the order in which members finish.
 
     A data set is put into Ray's object store once, which brings it to each node once, in memory that the
-    node's workers share. What a node that dies was training is trained again on another. Members in training
-    when the iteration is given up end with the driver's process. They are not cancelled: `ray.cancel` aborts
-    the driver where a task finishes at that moment (Ray 2.60: "Tried to complete task that was not pending").
+    node's trainers share. What a node that dies was training is trained again on another. Where memory runs
+    out, training goes on with twice the share of a node for each member, so with half as many at once.
     """
     handles = {key: ray.put(_plain(dataset)) for key, dataset in datasets.items()}
-    remote = ray.remote(
-        num_cpus=resources.threads,
-        num_gpus=resources.gpus,
-        max_retries=ATTEMPTS - 1,
-        max_calls=0,  # keep the process, its torch and its data sets, also where it holds a GPU
-    )
-    task = remote(_train)
-    device = "cuda" if resources.gpus else "cpu"
-    here = Path.cwd()
-    waiting = iter(jobs)
-    running: dict[Any, Job] = {}
-    seen = time.monotonic()
+    waiting = deque(grouped(jobs, datasets, device, resources.loader))
+    deaths = Counter[Job]()
+    share, most = Share(resources.threads, resources.gpus), resources.workers
+    start = partial(ray.remote(Trainer).options, max_restarts=0)
     while True:
-        if places := _places(resources):
+        actor = start(num_cpus=share.cpus, num_gpus=share.gpus)
+        trainers = Trainers(partial(actor.remote, resources, device, Path.cwd()), deaths)
+        try:
             seen = time.monotonic()
-        elif time.monotonic() - seen > PATIENCE:
-            raise MemregError(f"the Ray cluster has had no node to train on for {PATIENCE:.0f} s")
-        bound = min(AHEAD * places, resources.workers or AHEAD * places)
-        for job in islice(waiting, max(0, bound - len(running))):
-            handle = handles[job.cell.dataset_fingerprint]
-            ref = task.remote(job, [handle], device, resources, here)
-            running[ref] = job
-        if not running:
-            if places:
-                return
-            time.sleep(1)
-            continue
-        for ref in ray.wait(list(running), timeout=10)[0]:
-            prediction = _get(ref, running[ref])
-            yield running.pop(ref), prediction
-
-
-def _train(job: Job, dataset: list[Any], device: str, resources: Resources, here: Path) -> Prediction:
-    """Train a member on a node; here: the driver's directory, which has the user's code."""
-    torch.set_num_threads(resources.threads)
-    if here.is_dir():
-        os.chdir(here)
-    return run_job(job, _opened(dataset[0]), resolve_device(device), resolve_loader(resources.loader))
-
-
-@cache
-def _opened(handle: Any) -> Dataset:
-    """A worker's view of the node's copy."""
-    dataset: Dataset = ray.get(handle)
-    return dataset
-
-
-def _get(ref: Any, job: Job) -> Prediction:
-    member = f"member {job.member} of {job.cell.recipe.model} on {job.cell.dataset}"
-    try:
-        prediction: Prediction = ray.get(ref)
-    except RayTaskError as error:
-        if isinstance(error.cause, MemregError):
-            raise MemregError(str(error.cause)) from None
-        raise
-    except OutOfMemoryError:
-        raise MemregError(f"a node ran out of memory while {member} was trained: try fewer workers") from None
-    except RayError as error:
-        raise MemregError(
-            f"a worker or its node died {ATTEMPTS} times while {member} was trained "
-            f"({type(error).__name__}): see Ray's logs on that node for the cause"
-        ) from None
-    return prediction
+            while waiting or trainers.groups:
+                if places := sum(_rooms(share)):
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > PATIENCE:
+                    raise MemregError(f"the Ray cluster has had no node to train on for {PATIENCE:.0f} s")
+                trainers.grow(min(places, most or places, len(waiting) + len(trainers.groups)))
+                trainers.give(waiting, handles)
+                if len(trainers):
+                    yield from trainers.finished(waiting, LOOK)
+                else:
+                    time.sleep(1)
+            return
+        except ExhaustedError as error:
+            if len(trainers) == 1 or max(_rooms(share), default=0) <= 1:
+                raise MemregError(f"{error}, {ALONE}") from None
+            share, most = share.doubled, most and max(1, most // 2)
+            log.warning("%s: training goes on with half as many members at once", error)
+        finally:
+            waiting.extendleft(reversed(trainers.end()))
 
 
 def _init(resources: Resources) -> None:
@@ -150,16 +119,9 @@ def _reach(address: str) -> None:
         socket.create_connection((host, int(port)), SECONDS).close()
 
 
-def _places(resources: Resources) -> int:
-    """Members that the cluster, as it is now, can train at once."""
-    found = 0
-    for node in ray.nodes():
-        has = node["Resources"] if node["Alive"] else {}
-        room = has.get("CPU", 0) // resources.threads
-        if resources.gpus:
-            room = min(room, has.get("GPU", 0) // resources.gpus)
-        found += int(room)
-    return found
+def _rooms(share: Share) -> list[int]:
+    """For how many trainers each node of the cluster, as it is now, has room."""
+    return [share.places(node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
 def _plain(dataset: Dataset) -> Dataset:

@@ -14,11 +14,14 @@ Each file has one idea:
 `extrapolation` scores at several r, carried to n-1
 `gaussian`      scores from the label's log odds
 `shrunk`        scores from few members, by empirical Bayes; it is made of `beta_binomial` and `spline`
+`label_check`   which labels are probably wrong, by the members that did not see them
 `approximation` the error of an estimate against leave-one-out (section 4.2); `outliers` has SPP
 `influence`     of training on test examples (section 2.2); `products` has its exact integer products, and
                 `hypergeometric` what chance gives when members are shuffled
+`presence`      whom it helps that networks were trained on one example
 `datamodel`     influence by linear models of the margin, and how well they predict networks
 `traces`        what training shows of each example; `proxies` are stand-ins for scores that are made of them
+`influence_function` a stand-in of the same kind, by captum
 `leaderboard`   how well stand-ins do against leave-one-out, calibrated on other targets
 `arms`          which examples a marginal utility experiment leaves out (section 3.3)
 `marginal_utility` how much test accuracy changes without them; `duplicates` finds near duplicates of images

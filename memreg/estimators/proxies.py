@@ -157,7 +157,12 @@ PROXIES: dict[str, Callable[[Traces], Floats]] = {
     "curvature": curvature,
     "tracin": tracin,
 }
-NEEDS: dict[str, str] = {"curvature": "curvature", "grand": "gradient_norm", "tracin": "gradient_norm"}
+NEEDS: dict[str, str] = {
+    "curvature": "curvature",
+    "grand": "gradient_norm",
+    "tracin": "gradient_norm",
+    "influence_function": "last_layer",
+}
 """The observer that a proxy needs beside what every trace has, where it needs one."""
 
 

@@ -43,6 +43,12 @@ class Blocks:
         place[within, number[order]], there[within, number[order]] = order, True
         return cls(place, there)
 
+    @classmethod
+    def and_none_of(cls, block: NDArray[np.int64]) -> "Blocks":
+        """And behind them a block of no members, to which all others are all members."""
+        own = cls.of(block)
+        return cls(np.pad(own.place, ((0, 0), (0, 1))), np.pad(own.there, ((0, 0), (0, 1))))
+
     def arrange(self, values: NDArray[Any]) -> NDArray[Any]:
         """[k, n] as [q, n, b]."""
         return np.ascontiguousarray(values[self.place].transpose(0, 2, 1))
@@ -66,6 +72,11 @@ class Side:
     median: Floats
     variance: Floats
     """About the mean, divided by the count. NaN for fewer than two."""
+
+    @property
+    def of_all(self) -> "Side":
+        """Of all members, [n, 1], where `Blocks.and_none_of` arranged them."""
+        return Side(self.count[:, -1:], self.median[:, -1:], self.variance[:, -1:])
 
     @property
     def spread(self) -> Floats:

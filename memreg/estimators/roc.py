@@ -125,13 +125,32 @@ class Curves:
         """Each of TOLD with its 95 % interval over members, as `auc`, `auc_low` and `auc_high`; NaN for a
         rate that allows fewer than FEWEST false positives."""
         found: dict[str, float] = {}
-        left = self.without(lambda curve: np.array([curve.value(key) for key in TOLD]))
-        for key, values in zip(TOLD, left.reshape(-1, len(TOLD)).T, strict=True):
+        for key, values in zip(TOLD, self._told_without(), strict=True):
             value = self.whole.value(key)
             low, high = jackknife_interval(value, values)
             found |= {key: value, f"{key}_low": float(max(low, 0)), f"{key}_high": float(min(high, 1))}
-        unknown = tuple(rate_key(rate) for rate in RATES if rate * self.whole.negatives < FEWEST)
-        return {key: NAN if key.startswith(unknown) else value for key, value in found.items()}
+        return _known(found, self.whole.negatives)
+
+    def gain(self, other: "Curves") -> dict[str, float]:
+        """By how much each of TOLD is above another attack's of the same members, and its 95 % interval, as
+        `summary`: what both have in common is not in it."""
+        found: dict[str, float] = {}
+        for key, values in zip(TOLD, self._told_without() - other._told_without(), strict=True):
+            value = self.whole.value(key) - other.whole.value(key)
+            low, high = jackknife_interval(value, values)
+            found |= {key: value, f"{key}_low": low, f"{key}_high": high}
+        return _known(found, self.whole.negatives)
+
+    def _told_without(self) -> Floats:
+        """Each of TOLD without each block, [TOLD, b]."""
+        left = self.without(lambda curve: np.array([curve.value(key) for key in TOLD]))
+        return left.reshape(-1, len(TOLD)).T
+
+
+def _known(told: dict[str, float], negatives: int) -> dict[str, float]:
+    """NaN for rates that allow fewer than FEWEST false positives."""
+    unknown = tuple(rate_key(rate) for rate in RATES if rate * negatives < FEWEST)
+    return {key: NAN if key.startswith(unknown) else value for key, value in told.items()}
 
 
 def threshold(counted: Trials, rate: float) -> float:

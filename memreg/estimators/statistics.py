@@ -44,13 +44,13 @@ def rate_key(rate: float) -> str:
 
 TOLD = ("auc", "balanced_accuracy", *map(rate_key, RATES))
 """What is said of an attack."""
-OF_PRIVACY = "privacy/"
-"""What the metric names of attacks begin with."""
+OF_PRIVACY, OF_QUERIES = "privacy/", "privacy_queries/"
+"""What the metric names of attacks begin with, by the image and by views of it too."""
 
 
-def privacy_key(attack: str, name: str) -> str:
+def privacy_key(attack: str, name: str, beginning: str = OF_PRIVACY) -> str:
     """Metric name of what an attack achieves: `privacy/auc` by LiRA online, `privacy/rmia/auc` by another."""
-    return OF_PRIVACY + (name if attack == "online" else f"{attack}/{name}")
+    return beginning + (name if attack == "online" else f"{attack}/{name}")
 
 
 PRIVACY = {privacy_key(attack, name): (attack, name) for attack in ATTACKS for name in TOLD}

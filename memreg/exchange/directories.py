@@ -11,7 +11,16 @@ from scipy.special import log_softmax, logsumexp
 
 from memreg.errors import MemregError
 from memreg.exchange.files import archive, array, natural
-from memreg.exchange.outside import DIVERGED, Brought, Flags, Outside, checked_flags, checked_labels, outside
+from memreg.exchange.outside import (
+    DIVERGED,
+    WRONG,
+    Brought,
+    Flags,
+    Outside,
+    checked_flags,
+    checked_labels,
+    outside,
+)
 
 RUN = ("correctness_train", "correctness_removed", "correctness_test")
 INDEX = ("index_train", "index_removed", "index_test")
@@ -173,12 +182,10 @@ def datamodels(directory: Path) -> Outside:
         raise MemregError(f"{directory}: {ties} margins are 0, neither right nor wrong: leave these rows out")
     right = values > 0
     diverged = np.isnan(values).any(1)
-    labels = np.zeros(values.shape[1], np.int64)
-    predicted = np.where(right, 0, -2)
-    predicted[diverged] = DIVERGED
+    predicted = np.where(diverged[:, None], DIVERGED, np.where(right, 0, WRONG))
     included = checked_flags(file, file.name, masks[done])
     names = [f"row {row}" for row in np.flatnonzero(done)]
-    return outside(directory, Brought(included, labels=labels, predicted=predicted, sources=names))
+    return outside(directory, Brought(included, predicted=predicted, sources=names))
 
 
 def privacy_meter(directory: Path) -> Outside:

@@ -108,9 +108,7 @@ def bring_in(
             _complete(item, opened.writer(item.cell))
         table = opened.table()
         correlated = correlated_where_possible(opened.registry, table)
-        said = correlated.in_words() if correlated else "No correlation."
-        note = f"## Study {origin.study}\n\n{origin.said}\n\n{said}"
-        return opened.conclude(table, correlated, note)
+        return opened.conclude(table, correlated)
 
 
 def _given(

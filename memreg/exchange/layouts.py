@@ -61,8 +61,8 @@ def feldman_zhang(path: Path) -> Outside:
     """`trainset_mask` and `trainset_correctness` [k, n_train], `testset_correctness` [k, n_test], as
     mnist_infl_mem.py of google-research/heldout-influence-estimation calls its arrays.
 
-    Where given, too: `train_labels`, `test_labels`, and with them `predicted`; `p_label`, `p_max` and
-    `margin`, the label's log odds [k, N].
+    Where given, too: `train_labels`, `test_labels`, `predicted`, which without labels says only which members
+    diverged, `p_label`, `p_max` and `margin`, the label's log odds [k, N].
     """
     arrays = archive(path, (*NAMES, *OPTIONAL))
     if missing := {*NAMES[:2]} - arrays.keys():
@@ -85,7 +85,7 @@ def feldman_zhang(path: Path) -> Outside:
     if "train_labels" in arrays:
         parts = (arrays["train_labels"], arrays.get("test_labels", arrays["train_labels"][:0]))
         labels = np.concatenate([np.asarray(part) for part in parts])
-    predicted = arrays.get("predicted") if labels is not None else None
+    predicted = arrays.get("predicted")
     sure: dict[str, Any] = {name: arrays.get(name) for name in SURE}
     brought = Brought(included, correct, labels, predicted, **sure)
     read = outside(path, brought)
@@ -134,7 +134,7 @@ def table(path: Path) -> Outside:
         labels = wide["label"][0]
         if (wide["label"] != labels).any():
             raise MemregError(f"{path}: an example has one label, whichever the member")
-    predicted = wide.get("predicted") if labels is not None else None
+    predicted = wide.get("predicted")
     if predicted is not None and labels is not None:
         same_names(path, labels, predicted)
     correct = checked_flags(path, "correct", wide["correct"]) if "correct" in wide else None

@@ -33,7 +33,7 @@ def writer_of(path: Path) -> Callable[[StoredCell], None]:
 
 
 def _npz(cell: StoredCell, path: Path) -> None:
-    arrays: dict[str, Any] = _arrays(cell.members(), cell.labels)
+    arrays: dict[str, Any] = _arrays(cell.members(), cell)
     with path.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -46,7 +46,7 @@ def _zarr(cell: StoredCell, path: Path) -> None:
     group = zarr.open_group(path, mode="w-")
     written: dict[str, zarr.Array[Any]] = {}
     for shard in cell.shards():
-        for name, array in _arrays(shard, cell.labels).items():
+        for name, array in _arrays(shard, cell).items():
             by_member = name not in LABELS
             if name not in written:
                 axes = ("member", "example")[: array.ndim] if by_member else ("example",)
@@ -56,16 +56,16 @@ def _zarr(cell: StoredCell, path: Path) -> None:
                 written[name].append(array)
 
 
-def _arrays(members: Members, known: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+def _arrays(members: Members, cell: StoredCell) -> dict[str, NDArray[Any]]:
     """Name the arrays as `layouts.feldman_zhang` does, and add `member` [k]."""
-    correct, n = members.correct(known), members.n_train
+    correct, n = members.correct(cell.labels), members.n_train
+    labels = dict(zip(LABELS, (cell.labels[:n], cell.labels[n:]), strict=True)) if cell.labels_known else {}
     return {
         "member": members.member,
         "trainset_mask": members.included,
         "trainset_correctness": correct[:, :n],
         "testset_correctness": correct[:, n:],
-        "train_labels": known[:n],
-        "test_labels": known[n:],
+        **labels,
         "predicted": _classes(members.predicted),
         "p_label": members.p_label,
         "margin": _margin(members),
@@ -89,13 +89,14 @@ def _tables(cell: StoredCell) -> Iterator[pa.Table]:
         k, n = shard.predicted.shape
         included = np.zeros((k, n), bool)
         included[:, : shard.n_train] = shard.included
+        labels = {"label": np.tile(cell.labels, k)} if cell.labels_known else {}
         yield pa.table(
             {
                 "member": np.repeat(shard.member, n),
                 "split": pa.array(np.tile(examples["split"].to_numpy(str), k)).dictionary_encode(),
                 "example": np.tile(examples["example"].to_numpy(), k),
                 "included": included.reshape(-1),
-                "label": np.tile(cell.labels, k),
+                **labels,
                 "predicted": _classes(shard.predicted).reshape(-1),
                 "correct": shard.correct(cell.labels).reshape(-1),
                 "p_label": shard.p_label.astype(np.float32).reshape(-1),

@@ -16,6 +16,7 @@ from memreg.data.dataset import array_digest
 from memreg.data.labels import numbered, plain
 from memreg.errors import MemregError
 from memreg.members import Members, no_class, wrong_class
+from memreg.registry.stored_cell import LABEL_KNOWN
 
 Flags = NDArray[np.bool_]
 Labels = NDArray[np.int64]
@@ -38,6 +39,7 @@ class Outside:
     probabilities NaN where they are not known."""
     labels: Labels
     """Shape [N]; 0 throughout where not known."""
+    labels_known: bool = True
     sources: tuple[str, ...] = ()
     """What each member was called where it came from, where that is known."""
     class_labels: tuple[int | str, ...] | None = None
@@ -68,6 +70,7 @@ class Outside:
                 "split": [split for split, n in sizes.items() for _ in range(n)],
                 "example": np.concatenate([np.arange(n) for n in sizes.values()]),
                 "label": self.labels,
+                LABEL_KNOWN: self.labels_known,
             }
         )
         if self.class_labels is not None:
@@ -107,10 +110,11 @@ def outside(path: Path, brought: Brought) -> Outside:
         raise MemregError(f"{path}: no members, or no training examples")
     if not included.any(1).all():
         raise MemregError(f"{path}: a member that includes no example was not trained")
-    if labels is None:
-        labels = np.zeros(shape[1], np.int64)
     if predicted is not None and np.shape(predicted) != shape:
         raise MemregError(f"{path}: predicted must be classes, whole numbers, shape {shape}")
+    labels_known = labels is not None
+    if labels is None:
+        labels, predicted = np.zeros(shape[1], np.int64), _without_labels(predicted, correct)
     labels, predicted, class_labels = _classes(path, labels, predicted, shape[1])
     if predicted is None:
         predicted = np.where(np.asarray(correct), labels, WRONG)
@@ -144,12 +148,15 @@ def outside(path: Path, brought: Brought) -> Outside:
             f"{path}: margin is above 0 where the prediction is wrong: it must be the label's log odds, "
             "log(p / (1 - p))"
         )
-    return Outside(
-        members,
-        labels,
-        tuple(brought.sources),
-        class_labels,
-    )
+    return Outside(members, labels, labels_known, tuple(brought.sources), class_labels)
+
+
+def _without_labels(predicted: NDArray[Any] | None, correct: Flags | None) -> NDArray[Any] | None:
+    """Without labels the class 0 is the right one, and predictions say only which members diverged."""
+    if predicted is None or correct is None:
+        return predicted
+    right = np.where(np.asarray(correct), 0, WRONG)
+    return np.where((predicted == DIVERGED).all(1, keepdims=True), DIVERGED, right)
 
 
 def contradiction(read: Outside, correct: Flags) -> tuple[int, int] | None:

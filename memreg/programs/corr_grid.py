@@ -18,4 +18,4 @@ def corr_grid(request: Request, training: Training, resources: Resources) -> Non
 
     with Reporter() as progress:
         outcome = run(request, where(training, resources), progress)
-    show_study(outcome)
+    show_study(outcome, progress)

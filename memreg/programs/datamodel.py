@@ -17,4 +17,5 @@ def datamodel(request: Request) -> None:
     from memreg.questions.datamodel import run
     from memreg.registry import Registry
 
-    keep_and_show(run(request, Registry()), f"datamodel of {request.cell}")
+    answer = run(request, Registry())
+    keep_and_show(answer, f"datamodel of {answer.cells[0][:8]}")

@@ -34,11 +34,11 @@ def import_(
     else:
         if not dataset or "model" not in fields:
             raise click.UsageError("predictions need a --dataset and a --model to be known by")
-        cell = from_outside(read(source), dataset, fields)
         origin = From(study or "imported", "imported", f"Imported from {source.name}.")
         with terminal.Reporter() as progress:
+            cell = from_outside(read(source), dataset, fields)
             outcome = bring_in([cell], origin, progress, tracking_uri)
-    show_study(outcome)
+    show_study(outcome, progress)
 
 
 @click.command()

@@ -14,4 +14,5 @@ def influence(request: Request) -> None:
     from memreg.questions.influence import run
     from memreg.registry import Registry
 
-    keep_and_show(run(request, Registry()), f"influence of {request.cell}")
+    answer = run(request, Registry())
+    keep_and_show(answer, f"influence of {answer.cells[0][:8]}")

@@ -27,4 +27,4 @@ def leaderboard(request: Request, training: Training, resources: Resources) -> N
     with Reporter() as progress:
         untraced = training.model_copy(update={"trace": 0, "observers": ""})
         outcome = run(request, tracing, where(untraced, resources), progress)
-    show_study(outcome)
+    show_study(outcome, progress)

@@ -21,4 +21,4 @@ def leave_one_out(request: Request, training: Training, resources: Resources, fi
 
     with Reporter() as progress:
         outcome = run(request, fields, where(training, resources), progress)
-    show_study(outcome)
+    show_study(outcome, progress)

@@ -14,4 +14,5 @@ def memorization(request: Request) -> None:
     from memreg.questions.memorization import run
     from memreg.registry import Registry
 
-    keep_and_show(run(request, Registry()), f"memorization of {request.cell}")
+    answer = run(request, Registry())
+    keep_and_show(answer, f"memorization of {answer.cells[0][:8]}")

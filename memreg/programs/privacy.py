@@ -17,4 +17,5 @@ def privacy(request: Request) -> None:
     from memreg.questions.privacy import run
     from memreg.registry import Registry
 
-    keep_and_show(run(request, Registry()), f"privacy of {request.cell}")
+    answer = run(request, Registry())
+    keep_and_show(answer, f"privacy of {answer.cells[0][:8]}")

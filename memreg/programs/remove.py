@@ -16,4 +16,4 @@ def remove(cell: str, study: str) -> None:
 
     with Reporter() as progress:
         outcome = take_out(cell, study, where(Training(), Resources()), progress)
-    show_study(outcome)
+    show_study(outcome, progress)

@@ -12,16 +12,15 @@ from memreg.resources import Resources
 @options.asking(Request, Training, Resources)
 def search(request: Request, training: Training, resources: Resources) -> None:
     """Look for recipes that fill a range of test accuracy evenly, or for the best one."""
-    from memreg.programs.shown import show_end, where
+    from memreg.programs.shown import show_links, where
     from memreg.questions.search import run
     from memreg.show import terminal
 
     with terminal.TrialReporter() as progress:
         outcome = run(request, where(training, resources), progress)
-    found = outcome.answer
-    if found.progress is None:
-        terminal.show_cells(found.table)
+    terminal.show_answer(outcome.said, len(progress.warnings))
+    if outcome.answer.progress is None:
+        terminal.show_ends(outcome.answer.table)
     else:
-        terminal.show_targets(found.targets)
-    show_end(outcome)
-    terminal.say(f"trials: optuna-dashboard {found.storage}")
+        terminal.show_targets(outcome.answer.targets)
+    show_links(outcome)

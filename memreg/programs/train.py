@@ -22,4 +22,4 @@ def train(request: Request, training: Training, resources: Resources, fields: di
 
     with Reporter() as progress:
         outcome = run(request, fields, where(training, resources), progress)
-    show_study(outcome)
+    show_study(outcome, progress)

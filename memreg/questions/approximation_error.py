@@ -25,6 +25,8 @@ from memreg.scoring.leave_one_out import in_halves, leave_out_design, truth_scor
 from memreg.scoring.outcomes import outcomes
 from memreg.show import figures
 from memreg.show.figures.pictures import Picture
+from memreg.show.labelled import label_in_words
+from memreg.show.notes import answered
 
 NAMED = (0.25, 0.45)
 """The paper's thresholds."""
@@ -83,13 +85,15 @@ class ApproximationError:
         return pd.concat(parts)
 
     def in_short(self) -> str:
+        return self._answer() + self._of_others()
+
+    def _answer(self) -> str:
         m = self.headline.metrics
         return (
             f"{self.estimates[0].name} against leave-one-out on {m['targets']:.0f} targets: "
             f"{m['within_0.05']:.1%} within 5 % [{m['within_0.05_low']:.1%}, {m['within_0.05_high']:.1%}], "
             f"where noise alone would allow {m['within_0.05_noise']:.1%}; mean absolute error "
             f"{m['mean_absolute_error']:.3f} (noise alone {m['mean_absolute_error_noise']:.3f})."
-            f"{self._of_others()}"
         )
 
     def _of_others(self) -> str:
@@ -109,16 +113,24 @@ class ApproximationError:
             for t, row in table.loc[list(NAMED)].iterrows()
         )
         without = isinstance(self.pictures, str)
-        left_out = f"\nfigures/subpopulations.png is left out: {self.pictures}" if without else ""
-        return (
-            f"{self.estimates[0].name} against leave-one-out on {m['targets']:.0f} targets: "
-            f"{m['within_0.05']:.1%} within 5 % [{m['within_0.05_low']:.1%}, {m['within_0.05_high']:.1%}], "
-            f"where noise alone would allow {m['within_0.05_noise']:.1%}; {m['consistent']:.0%} no farther "
-            f"apart than their intervals allow; mean error {m['mean_error']:+.3f} "
+        left_out = f"\n\nfigures/subpopulations.png is left out: {self.pictures}" if without else ""
+        full = (
+            f"{self.estimates[0].name} against leave-one-out: {m['consistent']:.0%} of the targets no "
+            f"farther apart than their intervals allow; mean error {m['mean_error']:+.3f} "
             f"[{m['mean_error_low']:+.3f}, {m['mean_error_high']:+.3f}], mean absolute error "
             f"{m['mean_absolute_error']:.3f} (noise alone {m['mean_absolute_error_noise']:.3f}), largest "
-            f"{m['largest_error']:.2f}; {wrong}.{self._of_others()}{left_out}"
+            f"{m['largest_error']:.2f}; {wrong}.\n{self._of_others()}{left_out}"
         )
+        within = f"{m['within_0.05']:.0%} [{m['within_0.05_low']:.0%}, {m['within_0.05_high']:.0%}]"
+        mean = f"{m['mean_error']:+.3f} [{m['mean_error_low']:+.3f}, {m['mean_error_high']:+.3f}]"
+        noise = f"where noise alone gives {m['mean_absolute_error_noise']:.3f}"
+        numbers = [
+            (within, f"of the targets within 5 %, where noise alone allows {m['within_0.05_noise']:.0%}"),
+            (f"{m['mean_absolute_error']:.3f}", f"mean absolute error of a score, {noise}"),
+            (mean, "mean error: above 0, scores are overestimated"),
+            (f"{m['targets']:.0f}", "targets, examples with a leave-one-out score"),
+        ]
+        return answered(self._answer(), numbers, full)
 
     def metrics(self) -> Mapping[str, float]:
         """The headline's figures."""
@@ -290,7 +302,7 @@ def _pictures(cell: StoredCell, first: Estimate, truth: pd.DataFrame, request: R
     found = co_influence(members.included, members.correct_train, targets, everyone)
 
     def picture(example: int, text: str) -> Picture:
-        return dataset.train_images[example], f"{dataset.train_labels[example]}: {text}"
+        return dataset.train_images[example], f"{label_in_words(cell, example)}\n{text}"
 
     rows = []
     for k, (example, row) in enumerate(worst.iterrows()):

@@ -3,7 +3,6 @@
 from memreg.grid import Grid, check_name, load_grid
 from memreg.questions.correlation import Correlated, correlated_where_possible
 from memreg.requests.corr_grid import Request
-from memreg.show import notes
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import resolve
 from memreg.studies.study import Outcome, Where, open_study
@@ -26,5 +25,4 @@ def run_grid(grid: Grid, study: str, where: Where, progress: Progress) -> Outcom
         opened.train()
         table = opened.table()
         correlated = correlated_where_possible(opened.registry, table)
-        note = notes.study(study, grid, correlated.in_words() if correlated else None)
-        return opened.conclude(table, correlated, note)
+        return opened.conclude(table, correlated)

@@ -27,7 +27,8 @@ from memreg.registry import Registry, StoredCell
 from memreg.requests.correlation import Request
 from memreg.scoring.privacy import attack
 from memreg.show import figures
-from memreg.show.conclusions import in_short, in_words
+from memreg.show.conclusions import in_words
+from memreg.show.headline import in_short
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from memreg.requests.datamodel import Request
 from memreg.scoring.targets import choose, needs_scores
 from memreg.show import figures
 from memreg.show.figures.pictures import Picture
+from memreg.show.labelled import label_in_words
+from memreg.show.notes import answered
 
 TEST = "test:"
 ROWS, NEAREST = 6, 6
@@ -59,17 +61,18 @@ class Explained:
         return drawn | ({"weights": self.pictures} if isinstance(self.pictures, Figure) else {})
 
     def in_short(self) -> str:
-        return self.in_words()
-
-    def in_words(self) -> str:
         m = self.metrics()
-        said = (
+        return (
             f"{self.cell.recipe.model} on {self.cell.dataset}, {self.members} members: linear datamodeling "
             f"score of {len(self.targets):,} targets {m['lds']:.3f} [{m['lds_low']:.3f}, "
             f"{m['lds_high']:.3f}] by LASSO and {m['lds_counted']:.3f} [{m['lds_counted_low']:.3f}, "
-            f"{m['lds_counted_high']:.3f}] by counting, on members that neither has seen; intervals are over "
-            "targets. "
+            f"{m['lds_counted_high']:.3f}] by counting: how well what networks were trained on predicts how "
+            "sure others are of a target (1 is perfect, 0 is nothing)."
         )
+
+    def in_words(self) -> str:
+        m = self.metrics()
+        said = "Scores are on members that neither has seen; intervals are over targets. "
         said += (
             f"A linear model of any number of members would have about {m['lds_ceiling']:.3f}."
             if self._reliable
@@ -81,11 +84,21 @@ class Explained:
             said += f" {nothing:,} targets have no weight but 0: no training example is shown to matter."
         if isinstance(self.pictures, str):
             said += f" The images are left out: {self.pictures}"
-        return said
+        numbers = [
+            (_rounded(m, "lds"), "LDS by LASSO: rank correlation of what is predicted and what is"),
+            (_rounded(m, "lds_counted"), "LDS by counting, as scores and influence are made"),
+            (f"{len(self.targets):,}", "targets: examples of which it is predicted how sure networks are"),
+            (f"{self.members:,}", "members, the networks that this is from"),
+        ]
+        return answered(self.in_short(), numbers, said)
 
     @property
     def _reliable(self) -> bool:
         return self.found.ceiling == self.found.ceiling and mean_interval(self.found.halves)[1] > 0
+
+
+def _rounded(metrics: Mapping[str, float], key: str) -> str:
+    return f"{metrics[key]:.2f} [{metrics[f'{key}_low']:.2f}, {metrics[f'{key}_high']:.2f}]"
 
 
 def run(request: Request, registry: Registry) -> Explained:
@@ -146,13 +159,14 @@ def _targets(text: str, cell: StoredCell) -> NDArray[np.int64]:
 
 def _named(targets: NDArray[np.int64], cell: StoredCell) -> pd.DataFrame:
     rows = cell.examples.iloc[targets]
-    return rows[["split", "example", "label"]].reset_index(drop=True)
+    named = rows[["split", "example"]].assign(label=cell.given_labels[targets])
+    return named.reset_index(drop=True)
 
 
 def _weights(named: pd.DataFrame, found: Datamodels, cell: StoredCell) -> pd.DataFrame:
     row, train = np.nonzero(found.weights)
     table = named.iloc[row][["split", "example"]].reset_index(drop=True)
-    table["train"], table["train_label"] = train, cell.train_labels[train]
+    table["train"], table["train_label"] = train, cell.given_labels[train]
     table["weight"] = found.weights[row, train]
     order = np.lexsort((-table["weight"], row))
     return table.iloc[order].reset_index(drop=True)
@@ -173,7 +187,7 @@ def _pictures(
     def picture(row: int, text: str) -> Picture:
         training = row < cell.n_train
         images = data.train_images if training else data.test_images
-        return images[row if training else row - cell.n_train], f"{cell.labels[row]}: {text}"
+        return images[row if training else row - cell.n_train], f"{label_in_words(cell, row)}\n{text}"
 
     rows = []
     for i in best:

@@ -23,6 +23,7 @@ from memreg.registry import Registry
 from memreg.requests.influence import Request
 from memreg.scoring.outcomes import outcomes, some_without_each
 from memreg.show import figures
+from memreg.show.notes import answered
 
 
 @dataclass(frozen=True)
@@ -62,26 +63,33 @@ class Influence:
         return {"influence": figures.influence(self.edges, self.count, self.threshold, chance, title)}
 
     def in_short(self) -> str:
-        return self.in_words()
+        s, train, test = self.strong, self.pairs["train"].nunique(), self.pairs["test"].nunique()
+        of = f"of {int(self.count.sum()):,} pairs of a training and a test example"
+        pairs = f"{s.chosen:,}" if s.chosen else "none"
+        among = f", of {train:,} training and {test:,} test examples" if s.chosen else ""
+        return (
+            f"{self.cell.recipe.model} on {self.cell.dataset}, {self.members} members: {pairs} {of} can be "
+            f"told from chance{among}. {s.above:,} have an influence of {self.threshold:g} or more, "
+            f"where chance alone gives {s.by_chance:,.0f}."
+        )
 
     def in_words(self) -> str:
-        s, train, test = self.strong, self.pairs["train"].nunique(), self.pairs["test"].nunique()
+        s = self.strong
         words = (
-            f"{self.cell.recipe.model} on {self.cell.dataset}, {self.members} members: {s.above:,} of "
-            f"{int(self.count.sum()):,} pairs of a training and a test example have an influence of "
-            f"{self.threshold:g} or more, where chance alone gives {s.by_chance:,.0f}; {s.below:,} have one "
-            f"of -{self.threshold:g} or less. "
+            f"{s.below:,} pairs have an influence of -{self.threshold:g} or less. Pairs are told from chance "
+            f"at a false discovery rate of {RATE:.0%}."
         )
-        told = f"can be told from chance at a false discovery rate of {RATE:.0%}"
-        if s.chosen:
-            words += f"{s.chosen:,} {told}, {train:,} training and {test:,} test examples among them."
-        else:
-            words += f"None {told}."
         if s.chosen > len(self.pairs):
             words += f" {len(self.pairs):,} of them are listed."
         if self.members < self.takes:
             words += f" Even odds to tell one of {self.threshold:g} take about {self.takes:,} members."
-        return words
+        numbers = [
+            (f"{s.chosen:,}", "pairs that can be told from chance"),
+            (f"{s.above:,}", f"pairs with an influence of {self.threshold:g} or more, as it is measured"),
+            (f"{s.by_chance:,.0f}", "of those are what chance alone gives"),
+            (f"{self.members:,}", "members, the networks that this is from"),
+        ]
+        return answered(self.in_short(), numbers, words)
 
 
 def run(request: Request, registry: Registry) -> Influence:
@@ -102,7 +110,7 @@ def run(request: Request, registry: Registry) -> Influence:
         )
     strong = strong_pairs(members.included, members.correct_test, threshold)
     edges, count = histogram(members.included, members.correct_test)
-    pairs = strong.table.copy()
-    pairs.insert(2, "train_label", cell.labels[pairs["train"]])
-    pairs.insert(3, "test_label", cell.labels[n_train + pairs["test"]])
+    pairs, labels = strong.table.copy(), cell.given_labels
+    pairs.insert(2, "train_label", labels[pairs["train"]])
+    pairs.insert(3, "test_label", labels[n_train + pairs["test"]])
     return Influence(cell.cell, k, threshold, strong, pairs, edges, count, members_for(threshold, *size))

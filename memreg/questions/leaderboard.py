@@ -34,6 +34,8 @@ from memreg.scoring.proxies import chosen, needed, of_traces
 from memreg.scoring.truth import truth_of
 from memreg.show import figures
 from memreg.show.figures.pictures import Picture
+from memreg.show.labelled import label_in_words
+from memreg.show.notes import answered
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve_like
 from memreg.studies.study import Outcome, Study, Where, open_study
@@ -90,15 +92,36 @@ class Board:
         return {"leaderboard": figures.leaderboard(self.table, title), **shown}
 
     def in_short(self) -> str:
-        return self.in_words()
+        t, most = self.truth, max(e.networks for e in self.entrants)
+        best = self._least(most)[0]
+        count = f"{most:,} network{'s' if most > 1 else ''}"
+        return (
+            f"{best.proxy}, from {count}, comes closest to leave-one-out: it "
+            f"errs by {best.judged.error.value:.3f} on average, where a perfect proxy would err by about "
+            f"{t.floor:.3f} and no proxy at all by {t.constant.mean():.3f}.\n"
+            f"Leave-one-out scores of {len(self.targets)} targets, {self.loo.recipe.model} on "
+            f"{self.loo.dataset}. {self._best(most)}"
+        )
 
     def in_words(self) -> str:
-        t = self.truth
+        t, most = self.truth, max(e.networks for e in self.entrants)
+        best = self._least(most)[0]
+        error = best.judged.error
+        numbers = [
+            (
+                f"{error.value:.3f} [{error.low:.3f}, {error.high:.3f}]",
+                f"mean error of {best.proxy}, the best",
+            ),
+            (f"{t.floor:.3f}", "about the error of a perfect proxy: the noise of the truth alone"),
+            (f"{t.constant.mean():.3f}", "error without any proxy: the same score for all"),
+            (f"{best.cost:,.0f}", "trainings are what the best costs"),
+        ]
+        return answered(self.in_short(), numbers, self._in_full())
+
+    def _in_full(self) -> str:
         said = [
-            f"Leave-one-out scores of {len(self.targets)} targets, {self.loo.recipe.model} on "
-            f"{self.loo.dataset}. By noise alone a perfect proxy would have Spearman's rho "
-            f"{_number(t.ceiling)} and a mean absolute error of about {t.floor:.3f}; without any proxy the "
-            f"error is {t.constant.mean():.3f}. Errors are of values calibrated on other targets."
+            "By noise alone a perfect proxy would have Spearman's rho "
+            f"{_number(self.truth.ceiling)}. Errors are of values calibrated on other targets."
         ]
         said += [self._best(networks) for networks in dict.fromkeys(e.networks for e in self.entrants)]
         names = dict.fromkeys(e.proxy for e in self.entrants)
@@ -111,9 +134,14 @@ class Board:
             said.append(f"The images are left out: {self.pictures}")
         return "\n\n".join(said)
 
+    def _least(self, networks: int) -> list[Entrant]:
+        """Those that were judged at so many networks, the one that errs least first."""
+        own = [e for e in self.entrants if e.networks == networks]
+        return sorted(own, key=lambda e: e.judged.error.value)
+
     def _best(self, networks: int) -> str:
         """Say which proxy errs least at so many networks, and which are not shown to be worse."""
-        own = sorted((e for e in self.entrants if e.networks == networks), key=lambda e: e.judged.error.value)
+        own = self._least(networks)
         behind = self._differences.query("p_holm < 0.05 and networks == @networks")["proxy"].tolist()
         like = [e.proxy for e in own[1:] if e.proxy not in behind]
         more = len(own) > 1
@@ -224,7 +252,7 @@ def run(request: Request, tracing: Tracing, where: Where, progress: Progress) ->
             found.skipped,
             _pictures(planned.loo, targets, truth, found.entrants, where),
         )
-        return opened.conclude(opened.table(), board, board.in_words())
+        return opened.conclude(opened.table(), board)
 
 
 def _designs(
@@ -311,7 +339,7 @@ def _pictures(
         return str(error)
 
     def picture(i: int, said: float) -> Picture:
-        words = f"{loo.labels[targets[i]]}: {truth.truth[i]:.2f} ({said:.2f})"
+        words = f"{label_in_words(loo, int(targets[i]))}\n{truth.truth[i]:.2f} ({said:.2f})"
         return np.asarray(images[targets[i]]), words
 
     rows = []

@@ -24,6 +24,7 @@ from memreg.requests.leave_one_out import Request
 from memreg.scoring.leave_one_out import first_half_scores, leave_out_design, truth_counts, truth_scores
 from memreg.scoring.neighbours import neighbours_of
 from memreg.scoring.targets import choose, needs_scores
+from memreg.show.notes import answered
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve, resolve_like
 from memreg.studies.study import Outcome, Study, Where, open_study
@@ -46,10 +47,18 @@ class Truth:
     even: int
     """What they would be if every target had as many as the one that needed most."""
 
-    def in_short(self) -> str:
-        return self.in_words()
-
     def in_words(self) -> str:
+        s = self.scores
+        half = (s.high - s.low) / 2
+        numbers = [
+            (f"{len(s)}", "targets: examples that networks are trained without"),
+            (f"{s.score.mean():.3f}", "mean score of the targets"),
+            (f"{half.median():.2f}", "half the width of a score's 95 % interval, in the median"),
+            (f"{self.members:,}", "networks trained without targets"),
+        ]
+        return answered(self.in_short(), numbers)
+
+    def in_short(self) -> str:
         s = self.scores
         saved = f" instead of {self.even:,} with equally many for each" if self.even > self.members else ""
         few = int(s.excluded_count.min())
@@ -109,7 +118,7 @@ def run(request: Request, recipe: Mapping[str, Any], where: Where, progress: Pro
         even = int(rows.excluded_count.max()) * scheduled.design.round
         truth = Truth(rows, (without.hash, whole.hash), len(writer.members), even)
         opened.run.log(tags={"memreg.targets": scheduled.chosen})
-        return opened.conclude(opened.table(), truth, truth.in_words())
+        return opened.conclude(opened.table(), truth)
 
 
 def schedule(request: Request, recipe: Mapping[str, Any], where: Where) -> Schedule:

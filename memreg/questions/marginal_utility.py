@@ -3,7 +3,7 @@
 Members are trained on everything, and on everything but what each arm leaves out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from memreg.estimators.duplicates import has_near_duplicate
 from memreg.estimators.influence import SUBSTANTIAL, members_for, strong_pairs
 from memreg.estimators.marginal_utility import Right, compare_arms, knee
 from memreg.estimators.memorized_set import memorized_set
+from memreg.estimators.statistics import HEADLINE
 from memreg.estimators.threshold import reaches
 from memreg.grid import Grid
 from memreg.questions.memorization import rescored
@@ -30,6 +31,7 @@ from memreg.scoring.by_name import ESTIMATORS, RANKS, scores_by
 from memreg.scoring.neighbours import neighbours_of
 from memreg.scoring.outcomes import outcomes
 from memreg.show import figures
+from memreg.show.notes import WARNING, Numbers, answered
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve_like
 from memreg.studies.study import Outcome, Where, open_study
@@ -102,23 +104,52 @@ class MarginalUtility:
         return {"marginal_utility": figures.marginal_utility(self.table, self.margin)}
 
     def in_short(self) -> str:
-        rows = self.table.query("images == 'all' and arm == 'scored'").to_dict("records")
-        scored = [f"{_of_scored(row, self.margin)}." for row in rows]
-        return "\n".join(
-            [*([self.chosen] if self.chosen else []), *scored, *self._of_unverified(), INTERVALS]
+        notes = [*([self.chosen] if self.chosen else []), *self._of_unverified(), INTERVALS]
+        return f"{self._answer()}\n{' '.join(notes)}"
+
+    def _answer(self) -> str:
+        """What leaving out the scored examples does, and what leaving out as many at random does."""
+        scored, random = self._of_all("scored"), self._of_all("random")
+        if len(scored) == 1:
+            return f"{_of_scored(scored[0], self.margin)}{_at_random(random)}."
+        groups: dict[str, list[Mapping[Any, Any]]] = {}
+        for row in scored:
+            groups.setdefault(_verdict(row, self.margin), []).append(row)
+        said = [
+            f"{verdict} at {_listed(row['threshold'] for row in rows)} ({_points_of(rows)})"
+            for verdict, rows in groups.items()
+        ]
+        return (
+            "Test accuracy without the examples that score a threshold or more, less that with all: "
+            f"{'; '.join(said)}{_at_random(random)}."
         )
+
+    def _of_all(self, arm: str) -> list[dict[Any, Any]]:
+        """An arm's rows on all test images."""
+        return self.table[self.table["images"].eq("all") & self.table["arm"].eq(arm)].to_dict("records")
+
+    def _numbers(self) -> Numbers:
+        """At the headline's threshold where it is one of them, else at the lowest."""
+        scored = self._of_all("scored")
+        at = next((row for row in scored if row["threshold"] == HEADLINE), scored[0])
+        random = [row for row in self._of_all("random") if row["threshold"] == at["threshold"]]
+        what = "change in test accuracy without"
+        found = [(_points(at, both=False), f"{what} the scored examples")]
+        found += [(_points(row, both=False), f"{what} as many at random") for row in random]
+        share = f"training examples are left out: those that score {at['threshold']:g} or more"
+        found.append((f"{at['removed']:,.0f}", share))
+        return [*found, (f"{at['members']:.0f}", "networks trained without them")]
 
     def _of_unverified(self) -> list[str]:
         if not self.unverified:
             return []
-        at = ", ".join(f"{threshold:.2f}" for threshold in self.unverified)
         return [
-            f"At {at} the arm verified leaves out the same examples as the arm scored: the estimator that "
-            "verifies changed no choice, and the two arms are one experiment."
+            f"At {_listed(self.unverified)} the arm verified leaves out the same examples as the arm scored: "
+            "the estimator that verifies changed no choice, and the two arms are one experiment."
         ]
 
     def in_words(self) -> str:
-        lines = [self.chosen] if self.chosen else []
+        lines = []
         for _, rows in self.table.groupby("threshold"):
             lines.append(_sentence(rows, self.margin))
         if (images := self.table["images"].eq("distinct")).any():
@@ -128,10 +159,11 @@ class MarginalUtility:
                 "`distinct` are without them."
             )
         lines.append(INTERVALS)
-        lines += self._of_unverified()
         if self.left_out:
             lines.append(self.left_out)
-        return "\n".join(lines)
+        warnings = [f"{WARNING}: {line[0].lower()}{line[1:]}" for line in self._of_unverified()]
+        short = [self._answer(), *([self.chosen] if self.chosen else []), *warnings]
+        return answered("\n".join(short), self._numbers(), "\n\n".join(lines))
 
 
 def run(request: Request, where: Where, progress: Progress) -> Outcome[MarginalUtility]:
@@ -146,7 +178,7 @@ def run(request: Request, where: Where, progress: Progress) -> Outcome[MarginalU
     with open_study(grid, scheduled.resolved, request.study, where, progress) as opened:
         opened.train()
         result = compared(request, scheduled, opened.registry, distinct)
-        return opened.conclude(opened.table(), result, result.in_words())
+        return opened.conclude(opened.table(), result)
 
 
 def schedule(request: Request, registry: Registry, data_dir: Path | None = None) -> Schedule:
@@ -303,11 +335,24 @@ def _of_scored(row: Mapping[Any, Any], margin: float) -> str:
     )
 
 
-def _points(row: Mapping[Any, Any]) -> str:
-    return (
-        f"{row['difference']:+.2f} points [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}] "
-        f"({row['difference_both_low']:+.2f}, {row['difference_both_high']:+.2f})"
-    )
+def _points(row: Mapping[Any, Any], both: bool = True) -> str:
+    """both: also the interval over networks and test images."""
+    text = f"{row['difference']:+.2f} points [{row['difference_low']:+.2f}, {row['difference_high']:+.2f}]"
+    ends = f" ({row['difference_both_low']:+.2f}, {row['difference_both_high']:+.2f})"
+    return text + ends if both else text
+
+
+def _listed(thresholds: Iterable[float]) -> str:
+    return ", ".join(f"{threshold:.2f}" for threshold in thresholds)
+
+
+def _points_of(rows: Sequence[Mapping[Any, Any]]) -> str:
+    low, high = (end(row["difference"] for row in rows) for end in (min, max))
+    return f"{low:+.2f} points" if low == high else f"{low:+.2f} to {high:+.2f} points"
+
+
+def _at_random(rows: Sequence[Mapping[Any, Any]]) -> str:
+    return f"; without as many at random {_points_of(rows)}" if rows else ""
 
 
 def _verdict(row: Mapping[Any, Any], margin: float) -> str:

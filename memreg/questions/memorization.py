@@ -20,7 +20,7 @@ from memreg.requests.memorization import Request
 from memreg.scoring.by_name import RANKS, scores_by
 from memreg.scoring.candidates import missed
 from memreg.show import figures
-from memreg.show.notes import memorized_in_words
+from memreg.show.notes import Numbers, accuracies_in_words, answered, memorized_in_words
 
 SET = "memorized_set/0.25"
 
@@ -53,9 +53,6 @@ class Memorization:
         return {"scores": figures.score_distribution(self.scores, title)}
 
     def in_short(self) -> str:
-        return self.in_words()
-
-    def in_words(self) -> str:
         m = self.values
         by = f", by {self.estimator}" if self.estimator else ""
         what = f"{self.cell.recipe.model} on {self.cell.dataset}, {m['members']:.0f} members{by}: "
@@ -63,12 +60,40 @@ class Memorization:
             f"scores of {len(self.scores):,} training examples, to rank them by; no mean and no share above "
             "a threshold is to be taken of them."
             if self.estimator in RANKS
-            else f"mean score {m['mean_score']:.4f} over {len(self.scores):,} training examples. "
-            + memorized_in_words(m)
+            else memorized_in_words(m)
         )
+        width = (self.scores.high - self.scores.low).median()
+        parts = [
+            f"{what}{said}",
+            f"Half of the scores' 95 % intervals are wider than {width:.2f}.",
+            self._of_peers(),
+            self._of_candidates(),
+        ]
+        return " ".join(filter(None, parts))
+
+    def in_words(self) -> str:
         width = self.scores.high - self.scores.low
-        intervals = f"95 % intervals are {width.median():.2f} wide in the median, {width.max():.2f} at most."
-        return f"{what}{said} {intervals}{self._of_peers()}{self._of_candidates()}"
+        said = [
+            "" if self.estimator in RANKS else accuracies_in_words(self.values),
+            f"95 % intervals are {width.median():.2f} wide in the median, {width.max():.2f} at most.",
+        ]
+        return answered(self.in_short(), self._numbers(), " ".join(filter(None, said)))
+
+    def _numbers(self) -> Numbers:
+        m = self.values
+        found = [(f"{m['members']:.0f}", "members, the networks that the scores are from")]
+        width = (self.scores.high - self.scores.low).median()
+        found.append((f"{width:.2f}", "median width of the 95 % intervals of single scores"))
+        if "mean_score" in m:
+            found.insert(
+                0, (f"{m['mean_score']:.3f}", f"mean score of {len(self.scores):,} training examples")
+            )
+        share = m.get(fraction_key(HEADLINE), float("nan"))
+        if share == share:
+            low, high = (m[key] for key in bound_keys(HEADLINE))
+            what = f"of the training examples are memorized: true score {HEADLINE} or more"
+            found.insert(0, (f"{share:.0%} [{low:.0%}, {high:.0%}]", what))
+        return found
 
     def _of_peers(self) -> str:
         if "detectable" not in self.values:
@@ -78,11 +103,11 @@ class Memorization:
         more = f"; about {takes:,.0f} members would find one of {HEADLINE}" if least > HEADLINE else ""
         if not self.scores["peers"].any():
             return (
-                " No peer was found, so these are Feldman & Zhang's scores: one whose effect on accuracy is "
+                "No peer was found, so these are Feldman & Zhang's scores: one whose effect on accuracy is "
                 f"less than {least:.2f} (median) would not be{more}."
             )
         return (
-            f" {(self.scores['peers'] > 0).mean():.1%} of the examples have a peer that was found; one whose "
+            f"{(self.scores['peers'] > 0).mean():.1%} of the examples have a peer that was found; one whose "
             f"effect on accuracy is less than {least:.2f} (median) would not be{more}."
         )
 
@@ -91,10 +116,10 @@ class Memorization:
             return ""
         m, design = self.values, self.cell.design
         if m["missed"] != m["missed"]:
-            return " Without an audit, nothing is said of the examples that are no candidates."
+            return "Without an audit, nothing is said of the examples that are no candidates."
         ends = f"[{m['missed_low']:.1%}, {m['missed_high']:.1%}]"
         return (
-            f" {len(self.scores) - m['candidates']:,.0f} examples are no candidates and score 0. Of those "
+            f"{len(self.scores) - m['candidates']:,.0f} examples are no candidates and score 0. Of those "
             f"that score {HEADLINE} or more the candidates miss {m['missed']:.1%} {ends}, as "
             f"{len(getattr(design, 'audit', ()))} random others say."
         )
@@ -120,7 +145,7 @@ def rescored(cell: StoredCell) -> Memorization:
     Raises `MemregError` where no example is both included and left out.
     """
     sums = cell.tally()
-    table = score_table(sums.total, cell.labels)
+    table = score_table(sums.total, cell.given_labels)
     if table["score"].isna().all():
         raise MemregError(
             f"{cell} has no scores: no example of it is both included and left out; name one of subsets"

@@ -15,16 +15,18 @@ from memreg.errors import MemregError
 from memreg.estimators.correlation import rank_correlation
 from memreg.estimators.counts import Tally, half
 from memreg.estimators.membership import FEWEST as FEWEST_OTHERS
-from memreg.estimators.membership import Known, curves
-from memreg.estimators.roc import FEWEST, Curves
+from memreg.estimators.membership import Known, attacked, curves
+from memreg.estimators.roc import FEWEST, Curves, trials
 from memreg.estimators.scores import scores
-from memreg.estimators.statistics import ATTACKS, OF_PRIVACY, RATES, privacy_key, rate_key
+from memreg.estimators.statistics import ATTACKS, OF_PRIVACY, OF_QUERIES, RATES, privacy_key, rate_key
 from memreg.registry import Registry, Store, StoredCell
-from memreg.registry.tables import PRIVACY, scores_name
+from memreg.registry.tables import PRIVACY, PRIVACY_QUERIES, scores_name
 from memreg.requests.privacy import Request
-from memreg.scoring.privacy import attack, separations_in_halves, vulnerability
+from memreg.scoring.privacy import Asked, attack, help_of_views, separations_in_halves, vulnerability
 from memreg.show import figures
 from memreg.show.figures.pictures import Picture
+from memreg.show.labelled import label_in_words
+from memreg.show.notes import WARNING, Numbers, answered
 
 EXCEPTIONS = 7
 """Images of each kind in the figure."""
@@ -55,41 +57,84 @@ class Privacy:
     interval over examples."""
     pictures: Mapping[str, list[Picture]] | str
     """Examples that are the exceptions, by kind; or why they are not shown."""
+    asked: Asked | None = None
+    """Where views of the images were queries too."""
 
     @property
     def cells(self) -> list[str]:
         return [self.cell.hash]
 
     def metrics(self) -> Mapping[str, float]:
-        names = ("privacy/spearman", "privacy/spearman_low", "privacy/spearman_high")
+        names = (f"{self._beginning}spearman{end}" for end in ("", "_low", "_high"))
         return dict(self.values) | dict(zip(names, self.agreement, strict=True))
 
     def tables(self) -> Mapping[str, pd.DataFrame | str]:
-        return {scores_name(PRIVACY): self.scores}
+        return {scores_name(PRIVACY_QUERIES if self.asked else PRIVACY): self.scores}
 
     def figures(self) -> Mapping[str, Figure]:
         title = f"{self.cell.recipe.model} on {self.cell.dataset}, {self.members} members"
+        title += f", {self.asked.queries} queries an image" if self.asked else ""
+        alone = {"image": self.asked.image} if self.asked else {}
         shown = self.pictures if isinstance(self.pictures, Mapping) else {}
         return {
-            "privacy": figures.attack_curves(self.curves, title),
+            "privacy": figures.attack_curves({**self.curves, **alone}, title),
             "privacy_memorization": figures.vulnerability(
                 self.memorization, self.scores, self.agreement, title, shown
             ),
         }
 
     def in_short(self) -> str:
-        return "\n".join([self._online(), *self._cautions()])
+        return "\n".join([self._online(), *self._gain(), *self._warnings(), *self._notes()])
 
     def in_words(self) -> str:
-        parts = [self._online(), self._others(), self._examples(), self._prior(), *self._cautions()]
-        return "\n\n".join(parts)
+        said = "\n".join([self._online(), *self._gain(), *self._warnings()])
+        parts = [self._others(), self._examples(), self._prior(), *self._notes()]
+        return answered(said, self._numbers(), "\n\n".join(parts))
 
     def _online(self) -> str:
         cell, found = self.cell, self._found("online")
         return (
-            f"{cell.recipe.model} on {cell.dataset}, {self.members} members, each attacked with the others: "
-            f"of what it was trained on, LiRA finds {found}."
+            f"{cell.recipe.model} on {cell.dataset}, {self.members} members, each attacked with the others"
+            f"{self._by()}: of what it was trained on, LiRA finds {found}."
         )
+
+    def _by(self) -> str:
+        return f" by {self.asked.queries} queries an image" if self.asked else ""
+
+    def _gain(self) -> list[str]:
+        """How much the views help, beside what the image alone tells."""
+        if not self.asked:
+            return []
+        image, gain = self.asked.image.summary(), self.asked.gain
+        known = [rate for rate in RATES if gain[rate_key(rate)] == gain[rate_key(rate)]]
+        found = [f"{image[rate_key(rate)]:.2%} at {rate:.1%}" for rate in known]
+        added = [f"{_signed(gain, rate_key(rate), 100, '.2f')} points at {rate:.1%}" for rate in known]
+        added.append(f"{_signed(gain, 'auc', 1, '.3f')} of AUC")
+        return [
+            f"By the image alone it finds {', '.join(found) or 'an unknown share'} (AUC {image['auc']:.3f}): "
+            f"views of it add {', '.join(added)}."
+        ]
+
+    @property
+    def _beginning(self) -> str:
+        return OF_QUERIES if self.asked else OF_PRIVACY
+
+    def _numbers(self) -> Numbers:
+        found = []
+        for rate in RATES:
+            key = privacy_key("online", rate_key(rate), self._beginning)
+            if self.values[key] == self.values[key]:
+                what = f"of what a network was trained on is found, at {rate:.1%} false alarms"
+                found.append((self._of("online", rate_key(rate), ".1%"), what))
+        if self.asked:
+            what = "AUC more than by the image alone"
+            found.append((_signed(self.asked.gain, "auc", 1, ".3f"), what))
+        found.append((self._of("online", "auc", ".2f"), "AUC of the attack: 0.5 is guessing, 1 is certainty"))
+        rho, low, high = self.agreement
+        if rho == rho:
+            what = "rank correlation of how well an example is told and its memorization score"
+            found.append((f"{rho:.2f} [{low:.2f}, {high:.2f}]", what))
+        return [*found, (f"{self.members}", "members, each attacked with the others")][:4]
 
     def _others(self) -> str:
         others = [f"{ATTACKS[key]} finds {self._found(key)}" for key in list(self.curves)[1:]]
@@ -104,7 +149,7 @@ class Privacy:
         return f"{' and '.join(rates)} (AUC {auc}, balanced accuracy {accuracy})"
 
     def _of(self, attack: str, name: str, form: str) -> str:
-        key = privacy_key(attack, name)
+        key = privacy_key(attack, name, self._beginning)
         value, low, high = (self.values[key + end] for end in ("", "_low", "_high"))
         if value != value:
             rate = next(rate for rate in RATES if rate_key(rate) == name)
@@ -142,46 +187,72 @@ class Privacy:
             f"was trained on, multiply a likelihood ratio by {included / (1 - included):.2f}."
         )
 
-    def _cautions(self) -> list[str]:
+    def _warnings(self) -> list[str]:
+        if not self.clipped:
+            return []
+        return [
+            f"{WARNING}: of {self.members:,} members {self.clipped:,} have no margins but p_label in "
+            "float16, which ends at log odds of 8.3: what is told beyond is not seen. Members that are "
+            "trained now have margins."
+        ]
+
+    def _notes(self) -> list[str]:
         said = []
-        if self.clipped:
-            said.append(
-                f"Warning: of {self.members:,} members {self.clipped:,} have no margins but p_label in "
-                "float16, which ends at log odds of 8.3: what is told beyond is not seen. Members that are "
-                "trained now have margins."
-            )
         if self.pooled:
             said.append(
                 f"All examples share one variance. Each has its own once {FEWEST_OTHERS} other members are "
                 f"with it and {FEWEST_OTHERS} without it, as of 120 at r = 0.7."
             )
-        if "rmia" not in self.curves:
+        if self.asked:
+            said.append(
+                "LiRA's score is the mean over an image's queries, and the loss threshold is of their mean "
+                "margin. What is said of single examples is by the mean of their margins. RMIA is left out: "
+                "it compares with test images, of which no views were kept."
+            )
+            if self.asked.left_out:
+                everyone = self.members + self.asked.left_out
+                said.append(f"Of the cell's {everyone:,} members {self.members:,} kept queries, and count.")
+        elif "rmia" not in self.curves:
             said.append("RMIA is left out: there are no margins of test examples, which it takes.")
         if isinstance(self.pictures, str):
             said.append(f"The images of exceptions are left out: {self.pictures}")
         return said
 
 
+def _signed(gain: Mapping[str, float], key: str, unit: float, form: str) -> str:
+    value, low, high = (unit * gain[key + end] for end in ("", "_low", "_high"))
+    return f"{value:+{form}}" + (f" [{low:+{form}}, {high:+{form}}]" if low == low else "")
+
+
 def run(request: Request, registry: Registry) -> Privacy:
     """Attack a cell's members; the table is also kept beside the cell's scores, and its metrics in its run.
 
     Raises `MemregError` where members cannot be attacked: while more are trained, without margins, in one
-    block, or without examples that some include and some leave out.
+    block, without examples that some include and some leave out, or without queries that are asked for.
     """
     cell = registry.cell(request.cell)
     if not cell.complete:
         raise MemregError(
             f"{cell} is getting more members: attack it when the command that trains it is done"
         )
-    margins, found = attack(cell)
-    known = margins.known
-    curves_of = curves(known, found)
-    table = vulnerability(cell, known, found, curves_of["online"].trials)
+    margins, found = attack(cell, queries=request.queries)
+    curves_of = curves(margins.known, found)
+    known, online, beginning, asked = margins.known, curves_of["online"], OF_PRIVACY, None
+    if request.queries:
+        beginning, asked = OF_QUERIES, help_of_views(margins, online, found.pooled)
+        known = known.averaged
+        found = attacked(known, ("online",), found.pooled)
+        counted = trials(found.scores["online"], known.included, known.block)
+    else:
+        counted = online.trials
+    table = vulnerability(cell, known, found, counted)
     values = {
-        privacy_key(attack, key): value
+        privacy_key(attack, key, beginning): value
         for attack, curve in curves_of.items()
         for key, value in curve.summary().items()
     }
+    if asked:
+        values |= {f"{beginning}gain/{key}": value for key, value in asked.gain.items()}
     sums = margins.sums
     answer = Privacy(
         cell.cell,
@@ -194,10 +265,12 @@ def run(request: Request, registry: Registry) -> Privacy:
         values,
         _agreement(known, sums),
         _pictures(cell, table, sums, request),
+        asked,
     )
     writer = Store(registry.tracking_uri).run(cell.run_id)
-    writer.artifacts.put(scores_name(PRIVACY), table.to_parquet)
-    writer.withdraw(lambda key: key.startswith(OF_PRIVACY))
+    for name in answer.tables():
+        writer.artifacts.put(name, table.to_parquet)
+    writer.withdraw(lambda key: key.startswith(beginning))
     writer.log(metrics=values)
     return answer
 
@@ -229,7 +302,7 @@ def _pictures(
         f"{name}: {int(kinds[name].sum()):,} examples": [
             (
                 dataset.train_images[i],
-                f"{dataset.train_labels[i]}: {table['score'][i]:.2f}, {memorized['score'][i]:+.2f}",
+                f"{label_in_words(cell, i)}\n{table['score'][i]:.2f}, {memorized['score'][i]:+.2f}",
             )
             for i in chosen
         ]

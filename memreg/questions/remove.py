@@ -5,7 +5,6 @@ from memreg.estimators.over_cells import FEWEST
 from memreg.grid import Grid
 from memreg.questions.correlation import Correlated, correlated_where_possible, with_both
 from memreg.registry import Registry
-from memreg.show import notes
 from memreg.studies.progress import Progress
 from memreg.studies.study import Outcome, Where, open_study
 
@@ -31,8 +30,7 @@ def take_out(cell: str, study: str, where: Where, progress: Progress) -> Outcome
         kept.let_go([run_id])
         table = kept.table()
         correlated = correlated_where_possible(kept.registry, table)
-        note = notes.study(name, described, correlated.in_words() if correlated else None)
-        return kept.conclude(table, correlated, note)
+        return kept.conclude(table, correlated)
 
 
 def _held(registry: Registry, cell: str, study: str) -> str:

@@ -26,6 +26,9 @@ from memreg.search.space import Point, Space, load_space
 from memreg.search.storage import LOCAL, exclusively, open_storage, storage_url
 from memreg.search.targets import Targets
 from memreg.search.trials import Goal, Grow, Search, Told, search, told
+from memreg.show import figures
+from memreg.show.headline import numbers
+from memreg.show.notes import answered, parts
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve
 from memreg.studies.study import Outcome, Study, Where, open_study
@@ -65,11 +68,48 @@ class Found:
         return sorted(rows, key=lambda row: row["target"])
 
     def in_words(self) -> str:
-        said = self._of_trials()
-        return f"{said}\n\n{self.correlated.in_words()}" if self.correlated else said
+        short, values, full = self._of_trials(), self._numbers(), [self._listed(), self._see_trials()]
+        if self.correlated:
+            short, values = f"{short}\n{self.correlated.in_short()}", list(numbers(self.correlated.result))
+            full.append(parts(self.correlated.in_words()).in_full)
+        return answered(short, values, "\n\n".join(filter(None, full)))
+
+    def _numbers(self) -> list[tuple[str, str]]:
+        """Of a search whose cells are too few to correlate."""
+        early = sum(not t.whole for t in self.trials if t.estimate is not None)
+        found = [
+            (f"{len(self.trials)}", "trials: recipes that were tried"),
+            (f"{early}", "of them were stopped early, after a few networks"),
+        ]
+        if self.progress is not None:
+            filled = len(self.progress.filled)
+            share = f"{filled} of {filled + len(self.progress.open)}"
+            found.insert(0, (share, "targets of test accuracy have a cell that meets them"))
+        if not self.table.empty and (known := self.table["test_accuracy"].dropna()).any():
+            ends = f"{known.min():.1%} to {known.max():.1%}" if len(known) > 1 else f"{known.iloc[0]:.1%}"
+            found.append((ends, "test accuracy of the cells that were chosen"))
+        return found
+
+    def _see_trials(self) -> str:
+        return f"To see the trials: `optuna-dashboard {self.storage}`"
+
+    def _listed(self) -> str:
+        """Each target and the cell that fills it."""
+        if self.progress is None:
+            return ""
+        rows = [
+            f"| {row['target']:.1%} | "
+            + (
+                f"{row['test_accuracy']:.1%} | {row['recipe']} | {row['cell'][:8]} |"
+                if "cell" in row
+                else "open | | |"
+            )
+            for row in self.targets
+        ]
+        return "\n".join(["| target | test accuracy | recipe | cell |", "| --- | --- | --- | --- |", *rows])
 
     def in_short(self) -> str:
-        said = self._of_trials()
+        said = f"{self._of_trials()} {self._see_trials().replace('`', '')}"
         return f"{said}\n{self.correlated.in_short()}" if self.correlated else said
 
     def metrics(self) -> Mapping[str, float]:
@@ -79,7 +119,21 @@ class Found:
         return self.correlated.tables() if self.correlated else {}
 
     def figures(self) -> Mapping[str, Figure]:
-        return self.correlated.figures() if self.correlated else {}
+        progress = self.progress or fill.Progress({}, [])
+        targets = sorted([*progress.filled, *progress.open])
+        by_number = {t.number: t for t in self.trials}
+        last = max(by_number, default=-1)
+        estimates = [by_number[n].estimate if n in by_number else None for n in range(last + 1)]
+        accuracies = [e.accuracy if e else float("nan") for e in estimates]
+        drawn = figures.search(accuracies, self._chosen(), targets,
+                               self._of_trials().partition(":")[0])  # fmt: skip
+        return {**(self.correlated.figures() if self.correlated else {}), "search": drawn}
+
+    def _chosen(self) -> set[int]:
+        """Numbers of the trials whose cells the study holds."""
+        if self.progress is None:
+            return {t.number for t in self.trials if t.whole}
+        return {t.number for t in self.progress.filled.values()}
 
     def _of_trials(self) -> str:
         failed = sum(t.estimate is None for t in self.trials)
@@ -164,7 +218,7 @@ def run(request: Request, where: Where, progress: Progress) -> Outcome[Found]:
             correlated_where_possible(kept.registry, table),
             masked(storage.url),
         )
-        return kept.conclude(table, found, f"## Study {study}\n\n{grid.description}\n\n{found.in_words()}")
+        return kept.conclude(table, found)
 
 
 def _space(request: Request, dataset: Dataset) -> tuple[Space, dict[str, int]]:

@@ -1,6 +1,7 @@
 """Artifacts of one run, whatever store they lie in."""
 
 import tempfile
+import uuid
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -64,11 +65,13 @@ class Artifacts:
             return path
         path = self._downloads / name
         if path.suffix != ".arrow" or not path.exists():
+            part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")  # another thread may ask for the same
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._remote._download_file(name, str(path))  # download_artifacts would list first, each time
+                self._remote._download_file(name, str(part))  # download_artifacts would list first, each time
+                part.replace(path)
             except (MlflowException, OSError) as error:
-                path.unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
                 if outage(error) and "404 Client Error" not in str(error):  # MLflow gives both one code
                     raise
                 reason = str(error).strip().splitlines()[-1]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from memreg.errors import IncompleteStudyWarning, MemregError
 from memreg.members import Members
 from memreg.parameters import did_you_mean
-from memreg.registry.api import Api, newest
+from memreg.registry.api import NEWEST, Api, newest
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.connection import connect, outage
 from memreg.registry.frames import frame
@@ -143,6 +143,10 @@ class Registry:
             raise MemregError("which study? Give its name or its run id")
         return self._api.study(_plain(study)) or self._run(study, "study")
 
+    def study_runs(self) -> list[Run]:
+        """Runs of all studies, newest first."""
+        return self._api.find("tags.`memreg.kind` = 'study'", NEWEST)
+
     def analyses(self, cells: Iterable[str]) -> list[Run]:
         """Runs of analyses that took any of these cells, by hash: of each name the newest, oldest first."""
         wanted, newest = set(cells), {}
@@ -197,8 +201,7 @@ class Registry:
         if run is None or run.data.tags.get("memreg.kind") != kind:
             hint = "`memreg cells` lists what there is"
             if kind == "study":
-                studies = self._api.find("tags.`memreg.kind` = 'study'")
-                known = sorted({study.data.tags["memreg.study"] for study in studies})
+                known = sorted({study.data.tags["memreg.study"] for study in self.study_runs()})
                 listing = f"studies are {', '.join(known) or 'none yet'}"
                 hint = f"{did_you_mean(run_id, known, '')} {listing}".strip()
             raise MemregError(f"there is no {kind} '{run_id}' in this registry: {hint}")

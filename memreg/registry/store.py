@@ -89,7 +89,8 @@ class Store:
                 stack.enter_context(ended(beside))
             if earlier is not None:
                 new = provenance()
-                new["memreg.command"] = merged_commands(earlier, new.get("memreg.command", ""))
+                if commands := merged_commands(earlier, new.get("memreg.command", "")):
+                    new["memreg.command"] = commands
                 run.log(tags={**new, **tags})
             own = run if leases is not None else beside
             yield run, own, stack.enter_context(leases or Leases(self.client, own.run_id))

@@ -19,7 +19,7 @@ from memreg.estimators.traces import Traces
 from memreg.members import COLUMNS, Members, tallied
 from memreg.registry.artifacts import Artifacts
 from memreg.registry.shards import read_shard, shard_names
-from memreg.registry.tables import MEMBERS, PRIVACY, read_table, scores_name
+from memreg.registry.tables import MEMBERS, PRIVACY, PRIVACY_QUERIES, read_table, scores_name
 from memreg.registry.traces import FOLDER, joined, read_trace, trace_name
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ COUNTED = ("member", "included", "predicted")
 """What scores are made of."""
 KNOWN = ("clean_label", "group", "source_label", "file")
 """Columns of examples.parquet that not every data set has."""
+LABEL_KNOWN = "label_known"
+"""Column of examples.parquet of imported cells: False throughout where they came without labels."""
+NO_LABEL = -1
+"""Stands for a label that is not known, where labels are shown."""
 
 
 class StoredCell:
@@ -88,8 +92,29 @@ class StoredCell:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Labels of all N examples, training first."""
+        """Labels of all N examples, training first; 0 where they are not known, as is what is right."""
         return self._labelled[0]
+
+    @cached_property
+    def labels_known(self) -> bool:
+        """False of a cell that was imported without labels. Earlier versions did not write that down: of
+        cells that they imported, labels that are all 0 are none."""
+        if LABEL_KNOWN in self.examples:
+            return bool(self.examples[LABEL_KNOWN].all())
+        return self.cell.design.kind != "imported" or bool(self.labels.any())
+
+    @property
+    def given_labels(self) -> NDArray[np.int64]:
+        """As `labels`, for who shows them: `NO_LABEL` throughout where they are not known."""
+        return self.labels if self.labels_known else np.full_like(self.labels, NO_LABEL)
+
+    @cached_property
+    def class_names(self) -> dict[int, str]:
+        """What the data calls the class of each label, where that is not its number."""
+        if "source_label" not in self.examples:
+            return {}
+        named = self.examples.drop_duplicates("label")
+        return {int(k): str(v) for k, v in zip(named["label"], named["source_label"], strict=True)}
 
     @property
     def n_train(self) -> int:
@@ -132,21 +157,27 @@ class StoredCell:
         quantities: by default all that each of them has; members: the first so many alone. Raises
         `MemregError` where no member kept one.
         """
-        fingerprint, found = self.tags["memreg.dataset_fingerprint"], []
         names = self.artifacts.names(FOLDER, ".arrow")
         asked = names if members is None else [name for name in names if name < trace_name(members)]
-        for name in asked:
-            path = self.artifacts.get(name)
-            try:
-                found.append(read_trace(path, self.hash, fingerprint, quantities or None))
-            except MemregError:
-                self.artifacts.forget(name)  # a study may mend it
-                raise
+        found = [self._trace(name, quantities) for name in asked]
         if not found:
             raise MemregError(
                 f"{self} has no traces: `memreg train --like {self.hash[:12]} --trace 20` makes them"
             )
         return joined(found)
+
+    def each_trace(self, *quantities: str) -> Iterator[Traces]:
+        """Of one member after the other what its trace has of these quantities, whatever others have."""
+        for name in self.artifacts.names(FOLDER, ".arrow"):
+            yield self._trace(name, quantities)[0]
+
+    def _trace(self, name: str, quantities: tuple[str, ...]) -> tuple[Traces, dict[str, str]]:
+        try:
+            fingerprint = self.tags["memreg.dataset_fingerprint"]
+            return read_trace(self.artifacts.get(name), self.hash, fingerprint, quantities or None)
+        except MemregError:
+            self.artifacts.forget(name)  # a study may mend it
+            raise
 
     def tally(self, blocks: bool = False, only: Collection[int] | None = None) -> Tally:
         """Sums over the members that did not diverge, within the design's blocks or over all of them.
@@ -160,14 +191,15 @@ class StoredCell:
         """One row per training example; the columns are those of scores.parquet.
 
         estimator: `peers`, `gaussian`, `shrunk`, `extrapolation`, `candidates` or `leave_one_out`, once
-        `memreg memorization` has computed it; or `privacy`, once `memreg privacy` has, which says how well
-        each example is told by membership inference. Raises `MemregError` where a cell that they were
-        computed from has got more members since.
+        `memreg memorization` has computed it; or `privacy`, once `memreg privacy` has, and `privacy_queries`,
+        once it has with `--queries`, which say how well each example is told by membership inference. Raises
+        `MemregError` where a cell that they were computed from has got more members since.
         """
         name = scores_name(estimator)
         command = f"memreg memorization --cell {self.hash[:12]} --estimator {estimator}"
-        if estimator == PRIVACY:
-            command = f"memreg privacy --cell {self.hash[:12]}"
+        if estimator in (PRIVACY, PRIVACY_QUERIES):
+            queries = " --queries" if estimator == PRIVACY_QUERIES else ""
+            command = f"memreg privacy --cell {self.hash[:12]}{queries}"
         again = f"`{command}` computes it"
         if estimator is not None and name not in self.artifacts.names("", ".parquet"):
             raise MemregError(f"{self} has no {name}: {again}, if there is such an estimator")
@@ -179,6 +211,8 @@ class StoredCell:
                     f"{self}: its {name} is from {members} members of cell {hash_[:12]}, which has {now} "
                     f"now: {again} anew"
                 )
+        if not self.labels_known:
+            table["label"] = NO_LABEL
         return table
 
     def described(self, scores: pd.DataFrame) -> pd.DataFrame:
@@ -234,4 +268,4 @@ class Part(StoredCell):
         """Feldman & Zhang's, of these members; other estimators are computed by their names."""
         if estimator is not None:
             return super().scores(estimator)
-        return score_table(self.tally().total, self.labels)
+        return score_table(self.tally().total, self.given_labels)

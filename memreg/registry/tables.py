@@ -11,8 +11,9 @@ from memreg.errors import MemregError
 MEMBERS = "memreg.members"
 """Attribute of a table of scores: members, by hash, of each cell that it was computed from."""
 
-PRIVACY = "privacy"
-"""What `scores-privacy.parquet` is called where estimators are named."""
+PRIVACY, PRIVACY_QUERIES = "privacy", "privacy_queries"
+"""What `scores-privacy.parquet` and `scores-privacy_queries.parquet` are called where estimators are named.
+"""
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -31,6 +31,10 @@ LOGGED = "member/included_accuracy"  # of every member that was ever stored
 BATCH = 1000  # metrics that one log_batch call may carry
 
 
+STEPS = "memreg.steps"
+"""The tag of a cell that says how its members were trained, each way once, semicolons between."""
+
+
 class RunWriter:
     """One MLflow run: what every kind of run has in common."""
 
@@ -206,6 +210,13 @@ class CellWriter(RunWriter):
         )
         self.members.update(members.member.tolist())
         self.log_series(series)
+
+    def note_steps(self, steps: Iterable[str]) -> None:
+        """Add to what is known of how its members were trained."""
+        known = self.client.get_run(self.run_id).data.tags.get(STEPS, "")
+        noted = {*known.split("; "), *steps} - {""}
+        if (now := "; ".join(sorted(noted))) != known:
+            self.log(tags={STEPS: now})
 
     def counted(self) -> int:
         """Members that its metrics are of, those that diverged too; 0 before it was first complete."""

@@ -10,6 +10,8 @@ class Request(Parameters):
 
     cell: str
     """A cell's hash, the first digits of it, or its run id."""
+    queries: bool = False
+    """Ask networks by views of each image too, where members have kept them (--observers queries)."""
     dataset: str | None = None
     """The cell's data set once more, where it is code of yours."""
     data_dir: Path | None = None

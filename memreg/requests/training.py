@@ -27,8 +27,8 @@ class Training(Parameters):
     checkpoints: int = Field(CHECKPOINTS, ge=1, le=1000)
     """Times in training at which they keep it."""
     observers: str = ""
-    """What else looks at their networks: curvature, gradient_norm, features, or package.module:function, with
-    commas between."""
+    """What else looks at their networks: curvature, gradient_norm, features, last_layer, queries, or
+    package.module:function, with commas between."""
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -64,4 +64,4 @@ def of_the_user(name: str, cell: StoredCell) -> pd.DataFrame:
         raise MemregError(f"estimator {name}: returned a frame {lacks}: {wanted}")
     table = table.drop(columns=["example", "label"], errors="ignore").reset_index(drop=True)
     table.attrs[CODE] = {name: digest("estimator", name)}
-    return by_example(table, cell.labels)
+    return by_example(table, cell.given_labels)

@@ -44,7 +44,7 @@ def peer_scores(cell: StoredCell, neighbours: Groups | None = None) -> pd.DataFr
     known = None if neighbours is None else peers_in_groups(neighbours, len(labels))
     peers = (found_in(~second), found_in(second)) if known is None else (known, known)
     found = peer_conditioned(own.included, own.correct_train, second, peers)
-    table = score_table(found.counts, labels)
+    table = score_table(found.counts, cell.given_labels)
     table = table.assign(peers=found.peers, conditioned=found.conditioned, fallback=found.fallback)
     if known is None:
         halves = [
@@ -75,7 +75,7 @@ def extrapolated_scores(cell: StoredCell) -> pd.DataFrame:
             "four, as 0.5, 0.7, 0.9 and 0.97"
         )
     rs = sorted(counts)
-    table = by_example(extrapolate(rs, [counts[r] for r in rs]), cell.labels)
+    table = by_example(extrapolate(rs, [counts[r] for r in rs]), cell.given_labels)
     table.attrs[MEMBERS] = members
     return table
 
@@ -120,7 +120,7 @@ def _scored(cell: StoredCell, table: pd.DataFrame) -> pd.DataFrame:
     """The table with its examples; `MemregError` where none has a score."""
     if table["score"].isna().all():
         raise MemregError(f"{cell} has no scores: no example is included by some and left out by two")
-    return by_example(table, cell.labels)
+    return by_example(table, cell.given_labels)
 
 
 def _but_for_r(design: Subsets | Spread) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from memreg.errors import MemregError
 from memreg.estimators.counts import Floats
+from memreg.estimators.influence_function import influence_function
 from memreg.estimators.proxies import NEEDS, PROXIES
 from memreg.estimators.traces import Traces
 from memreg.members import Members
@@ -37,11 +38,13 @@ def label_quality(cell: StoredCell) -> Floats:
     trained on the example (Northcutt et al. 2021, "Confident learning"); NaN where there is none.
 
     Of each network the probabilities of the label and of the predicted class are stored; what is left to 1
-    is taken to be spread evenly over the other classes. Raises `MemregError` where an import did not say how
-    sure members were of the label.
+    is taken to be spread evenly over the other classes. Raises `MemregError` where an import did not say
+    labels, or how sure members were of them.
     """
     from cleanlab.rank import get_label_quality_scores
 
+    if not cell.labels_known:
+        raise MemregError(f"{cell} was imported without labels, of which label_quality judges")
     labels, classes = cell.train_labels, int(cell.labels.max()) + 1
     total, count = np.zeros((cell.n_train, classes)), np.zeros(cell.n_train)
     for shard in cell.shards(*COUNTED, "p_max", "margin"):
@@ -63,7 +66,12 @@ COUNTED_BY: dict[str, Callable[[StoredCell], Floats]] = {
     "excluded_accuracy": excluded_accuracy,
     "label_quality": label_quality,
 }
-KNOWN = (*PROXIES, *COUNTED_BY, *ESTIMATES, *DESIGNED)
+BY_TRACES: dict[str, Callable[[Traces], Floats]] = {**PROXIES, "influence_function": influence_function}
+KNOWN = (*BY_TRACES, *COUNTED_BY, *ESTIMATES, *DESIGNED)
+LIBRARY = {"label_quality": "cleanlab", "influence_function": "captum"}
+"""What computes a proxy, an extra of memreg's, where memreg does not."""
+ONLY_BY_NAME = ("influence_function",)
+"""Not among all: it takes minutes, and cannot be had of networks whose last layer is large."""
 
 
 def chosen(text: str) -> list[str]:
@@ -72,14 +80,16 @@ def chosen(text: str) -> list[str]:
     Raises `MemregError` for a name that is none, and for code that cannot be imported.
     """
     if text == "all":
-        return [name for name in KNOWN if name != "label_quality" or find_spec("cleanlab")]
+        installed = [name for name in KNOWN if name not in LIBRARY or find_spec(LIBRARY[name])]
+        return [name for name in installed if name not in ONLY_BY_NAME]
     names = [*dict.fromkeys(name.strip() for name in text.split(",") if name.strip())]
     for name in names:
         if name not in KNOWN and not is_code(name):
             hint = did_you_mean(name, KNOWN, f"one of {', '.join(KNOWN)}, or package.module:function")
             raise MemregError(f"unknown proxy '{name}': {hint}")
-        if name == "label_quality" and not find_spec("cleanlab"):
-            raise MemregError("label_quality is cleanlab's: pip install 'memreg[cleanlab]'")
+        if name in LIBRARY and not find_spec(LIBRARY[name]):
+            library = LIBRARY[name]
+            raise MemregError(f"{name} is {library}'s: pip install 'memreg[{library}]'")
         if is_code(name):
             function("proxy", name)
     if not names:
@@ -89,7 +99,7 @@ def chosen(text: str) -> list[str]:
 
 def of_traces(name: str) -> bool:
     """Whether a proxy is made of traces; else it is made of members that leave examples out."""
-    return name in PROXIES or is_code(name)
+    return name in BY_TRACES or is_code(name)
 
 
 def needed(names: list[str]) -> list[str]:
@@ -100,7 +110,7 @@ def needed(names: list[str]) -> list[str]:
 def from_traces(name: str, traces: Traces) -> Floats:
     """What a proxy says of each training example, [n_train], larger where more is memorized."""
     if not is_code(name):
-        return PROXIES[name](traces)
+        return BY_TRACES[name](traces)
     for values in traces.quantities.values():
         values.flags.writeable = False  # they are other proxies' too
     given = called("proxy", name, traces)

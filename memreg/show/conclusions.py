@@ -1,66 +1,22 @@
-"""What a correlation says, written from its numbers, in Markdown."""
+"""All that a correlation says, written from its numbers, in Markdown."""
 
 from memreg.estimators.correlation import FEWEST_CLUSTERS, FEWEST_RANKED, FEWEST_RESAMPLED, Pearson
 from memreg.estimators.identity import Identity
-from memreg.estimators.mixture import FEWEST
 from memreg.estimators.over_cells import Correlation
-from memreg.estimators.statistics import PRIVACY, privacy_in_words
 from memreg.estimators.trajectories import MOVE, SHAPES, Trajectories
+from memreg.show.headline import in_short, interval, known, missing, named, numbers, span, with_interval
+from memreg.show.notes import answered
 
 
 def in_words(result: Correlation) -> str:
-    """A paragraph each on r, data sets, identity and trajectories, and a warning where there is cause.
+    """The answer and its numbers; then a paragraph each on r, data sets, identity and trajectories.
 
     Where no statistic has an r, that is said once.
     """
-    if not any(_known(r.r) for r in result.pooled.values()):
-        parts = [f"**Correlation.** {in_short(result)}", _trajectories(result)]
-    else:
-        parts = [
-            _headline(result),
-            _pooled(result),
-            _datasets(result),
-            _warning(result),
-            _identity(result),
-            _trajectories(result),
-        ]
-    return "\n\n".join(part for part in parts if part)
-
-
-def in_short(result: Correlation) -> str:
-    """Give the headline's r, within data sets and pooled, and the warning where there is cause."""
-    key = result.statistic
-    pooled, within = result.pooled[key], result.fixed_effects.get(key)
-    r = within or pooled
-    members = result.cells["members"]
-    over = f"over {len(result.cells)} cells of {_span(members.min(), members.max())} members"
-    text = f"{_first_large(named(key))} with test accuracy {over}: "
-    if not _known(r.r):
-        text += f"no r, {_missing(r)}"
-        with_it = int(result.cells[key].notna().sum())
-        if key.startswith("memorized_fraction") and with_it < len(result.cells):
-            text += (
-                f". {with_it} of {len(result.cells)} cells have one: it takes {FEWEST} members with an "
-                f"example, and {FEWEST} without it"
-            )
-    elif within:
-        text += f"r = {_with(within)} within data sets, {_with(pooled)} pooled"
-    else:
-        text += f"r = {_with(pooled)}"
-    warning = _warning(result).replace("**", "")
-    return f"{text}.\n{warning}".strip()
-
-
-def named(statistic: str) -> str:
-    """A statistic within a sentence."""
-    if statistic in PRIVACY:
-        return privacy_in_words(statistic)
-    name, _, threshold = statistic.partition("/")
-    if name == "memorized_fraction":
-        return f"memorized fraction (true score >= {threshold})"
-    if name == "counted_fraction":
-        return f"share of noisy scores >= {threshold}"
-    return {"mean_score": "mean score", "gap": "included minus excluded accuracy"}[name]
+    parts = [_trajectories(result)]
+    if any(known(r.r) for r in result.pooled.values()):
+        parts = [_headline(result), _pooled(result), _datasets(result), _identity(result), *parts]
+    return answered(in_short(result), numbers(result), "\n\n".join(part for part in parts if part))
 
 
 def _headline(result: Correlation) -> str:
@@ -82,8 +38,8 @@ def _pooled(result: Correlation) -> str:
         return ""
     sets, r = result.cells["dataset"].nunique(), result.pooled[result.statistic]
     drawn = (
-        f"with data sets drawn anew r has {_interval(r.cluster_low, r.cluster_high)}"
-        if _known(r.cluster_low)
+        f"with data sets drawn anew r has {interval(r.cluster_low, r.cluster_high)}"
+        if known(r.cluster_low)
         else f"an interval for other data sets takes {FEWEST_CLUSTERS} of them"
     )
     return (
@@ -95,13 +51,13 @@ def _pooled(result: Correlation) -> str:
 def _over_all(result: Correlation) -> str:
     r, score = result.pooled[result.statistic], result.pooled["mean_score"]
     members = result.cells["members"]
-    text = f"over {r.n} cells of {_span(members.min(), members.max())} members: {_all(r)}."
+    text = f"over {r.n} cells of {span(members.min(), members.max())} members: {_all(r)}."
     if result.statistic != "mean_score":
         text += f" Mean score: {_r(score)}."
-    if _known(score.corrected):
+    if known(score.corrected):
         text += (
             f" Without the noise of finite members the mean score's r would be {score.corrected:.3f} "
-            f"{_interval(score.corrected_low, score.corrected_high)}."
+            f"{interval(score.corrected_low, score.corrected_high)}."
         )
     return text
 
@@ -111,7 +67,7 @@ def _datasets(result: Correlation) -> str:
         return ""
     key = result.statistic
     within = [f"{name} {_listed(rs[key])}" for name, rs in result.within.items()]
-    without = [f"{name} {_with(rs[key])}" for name, rs in result.without.items()]
+    without = [f"{name} {with_interval(rs[key])}" for name, rs in result.without.items()]
     families = [f"{name} {_listed(rs[key])}" for name, rs in result.families.items()]
     text = f"**Data sets.** Within each: {'; '.join(within) or 'none has 3 cells'}."
     if without:
@@ -121,55 +77,19 @@ def _datasets(result: Correlation) -> str:
     return text
 
 
-def _warning(result: Correlation) -> str:
-    """The trap of pooling: what the data set drives on both axes is not what goes on within one."""
-    key = result.statistic
-    if not result.fixed_effects:
-        return ""
-    pooled, within = result.pooled[key], result.fixed_effects[key]
-    if key in result.pooled_only:
-        text = f"The pooled r = {pooled.r:.3f} has the other sign within data sets ({_with(within)})"
-    elif _clear(pooled) and not _clear(within):
-        text = f"The pooled r = {pooled.r:.3f} is not shown within data sets ({_with(within)})"
-    else:
-        text = ""
-    if text and not _known(within.r):
-        text = (
-            f"That the pooled r = {pooled.r:.3f} does more than tell data sets apart is not shown: within "
-            f"them there is {_with(within)}."
-        )
-    elif text:
-        text += ": it tells data sets apart, and says nothing of networks on the same data."
-    others = [name for name in result.pooled_only if name != key]
-    if others:
-        fractions = [name.partition("/")[2] for name in others if name.startswith("memorized_fraction/")]
-        texts = [named(name) for name in others if "/" not in name]
-        if fractions:
-            span = f"{min(fractions)} to {max(fractions)}"
-            at = (
-                f"{len(fractions)} thresholds ({span})" if len(fractions) > 1 else f"threshold {fractions[0]}"
-            )
-            texts.append(f"the memorized fraction at {at}")
-        if texts:
-            other = f"r has one sign pooled and the other within data sets for {', '.join(texts)}."
-            if not text:
-                return f"**Warning.** Of other measures, {other}"
-            text += f" So {other}" if key in result.pooled_only else f" Also, {other}"
-    return f"**Warning: pooled only.** {text.strip()}" if text else ""
-
-
 def _identity(result: Correlation) -> str:
     key = result.statistic
     if key not in result.identities:
         given = result.given_included
         return (
             f"**Included accuracy.** With included accuracy held fixed, {named(key)} correlates with test "
-            f"accuracy with {_r(given[key])}. The mean score then does with {_with(given['mean_score'])}, "
-            "which is arithmetic: it is a constant minus nearly test accuracy."
+            f"accuracy with {_r(given[key])}. The mean score then does with "
+            f"{with_interval(given['mean_score'])}, which is arithmetic: it is a constant minus nearly test "
+            "accuracy."
         )
     name, what, own = named(key), result.identities[key], result.identities["mean_score"]
     given, gap = result.given_included, result.pooled["gap"]
-    score = "" if key == "mean_score" else f"; of the mean score {_with(given['mean_score'])}"
+    score = "" if key == "mean_score" else f"; of the mean score {with_interval(given['mean_score'])}"
     return (
         "**Identity.** A part of this correlation is arithmetic. The mean score is included minus excluded "
         "accuracy (with equal counts), and excluded accuracy is nearly test accuracy. So included minus test "
@@ -177,8 +97,8 @@ def _identity(result: Correlation) -> str:
         f"accuracy by itself: {_r(what.arithmetic, interval=False)}. {_share(name, what, own)} What it "
         f"leaves of the {name} correlates with test accuracy with {_r(what.remainder)}; included minus "
         f"excluded accuracy does with {_r(gap)}. The partial correlation given included accuracy is of the "
-        f"{name} {_with(given[key])}{score}. It says nothing of memorization where it is nearly -1: with "
-        "included accuracy held fixed, the mean score is a constant minus nearly test accuracy."
+        f"{name} {with_interval(given[key])}{score}. It says nothing of memorization where it is nearly -1: "
+        "with included accuracy held fixed, the mean score is a constant minus nearly test accuracy."
     )
 
 
@@ -224,11 +144,11 @@ def _trajectories(result: Correlation) -> str:
 def _moving(moving: Trajectories) -> str:
     s, ratio = moving.shares, moving.between_over_noise
     found = [
-        f"{s.share[i]:.1%} {shape} {_interval(s.low[i], s.high[i], '.1%')}" for i, shape in enumerate(SHAPES)
+        f"{s.share[i]:.1%} {shape} {interval(s.low[i], s.high[i], '.1%')}" for i, shape in enumerate(SHAPES)
     ]
     shown = f"{1 - s.share.sum():.1%} show no movement" if s.share.any() else "none shows a movement"
     text = f"{s.examples:,} examples over {s.cells} cells: {', '.join(found)}; {shown}."
-    if _known(ratio):
+    if known(ratio):
         members = "hardly more members" if ratio > 1 else "so would more members"
         text += (
             f" Between cells scores vary, besides, by {ratio:.1f} times the variance of members' noise: "
@@ -239,15 +159,15 @@ def _moving(moving: Trajectories) -> str:
 
 def _all(r: Pearson) -> str:
     """r with every interval, rho, and what these take where there are too few cells."""
-    if not _known(r.r):
+    if not known(r.r):
         return _r(r)
     text = f"Pearson {_r(r)} (Fisher)"
-    if _known(r.cell_low):
-        text += f", {_interval(r.cell_low, r.cell_high)} (cells resampled)"
-    if _known(r.member_low):
-        text += f", {_interval(r.member_low, r.member_high)} (same cells trained again)"
-    if _known(r.rho):
-        text += f"; Spearman's rho = {r.rho:.3f} {_interval(r.rho_low, r.rho_high)}"
+    if known(r.cell_low):
+        text += f", {interval(r.cell_low, r.cell_high)} (cells resampled)"
+    if known(r.member_low):
+        text += f", {interval(r.member_low, r.member_high)} (same cells trained again)"
+    if known(r.rho):
+        text += f"; Spearman's rho = {r.rho:.3f} {interval(r.rho_low, r.rho_high)}"
     needs = [
         f"{what} {least + r.fixed}"
         for what, least in (("resampling takes", FEWEST_RESAMPLED), ("Spearman's rho takes", FEWEST_RANKED))
@@ -257,39 +177,14 @@ def _all(r: Pearson) -> str:
 
 
 def _r(r: Pearson, interval: bool = True) -> str:
-    if not _known(r.r):
-        return f"no r, {_missing(r)}"
-    return f"r = {_with(r) if interval else f'{r.r:.3f}'}"
+    if not known(r.r):
+        return f"no r, {missing(r)}"
+    return f"r = {with_interval(r) if interval else f'{r.r:.3f}'}"
 
 
 def _listed(r: Pearson) -> str:
-    return f"{_with(r)}, n = {r.n}" if _known(r.r) else _with(r)
-
-
-def _with(r: Pearson) -> str:
-    return f"{r.r:.3f} {_interval(r.low, r.high)}" if _known(r.r) else f"no r, {_missing(r)}"
-
-
-def _missing(r: Pearson) -> str:
-    few = r.n < r.needed
-    return f"which takes {r.needed} cells and has {r.n}" if few else "as one side is the same in all cells"
-
-
-def _interval(low: float, high: float, form: str = ".3f") -> str:
-    return f"[{low:{form}}, {high:{form}}]" if _known(low) and _known(high) else "[no interval]"
-
-
-def _span(low: float, high: float) -> str:
-    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
-
-
-def _clear(r: Pearson) -> bool:
-    return r.low > 0 or r.high < 0
+    return f"{with_interval(r)}, n = {r.n}" if known(r.r) else with_interval(r)
 
 
 def _first_large(text: str) -> str:
     return text[0].upper() + text[1:]
-
-
-def _known(value: float) -> bool:
-    return value == value

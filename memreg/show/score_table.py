@@ -4,12 +4,18 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from memreg.registry.stored_cell import NO_LABEL
+from memreg.show.labelled import UNKNOWN
+
 ALWAYS = ("example", "label", "clean_label", "source_label", "file", "score", "low", "high")
 
 
 def score_columns(table: pd.DataFrame) -> dict[str, list[str]]:
     """The columns as text. table: as scores.parquet, or with what examples.parquet knows."""
-    return {str(name): [_text(value) for value in table[name]] for name in table}
+    texts = {str(name): [_text(value) for value in table[name]] for name in table}
+    if "label" in table and (table["label"] == NO_LABEL).all():
+        texts["label"] = [UNKNOWN] * len(table)
+    return texts
 
 
 def left_out(names: Iterable[str]) -> list[str]:

@@ -1,8 +1,9 @@
 """What a person sees while a study runs: bars on a terminal, plain lines elsewhere."""
 
+import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +25,7 @@ from rich.text import Text
 from memreg.cell import Cell
 from memreg.estimators.mixture import FEWEST
 from memreg.show.cell_table import FRACTION, LEFT_OUT, cell_columns, fitting, percent
+from memreg.show.notes import WARNING
 from memreg.show.score_table import left_out, score_columns
 
 TEXTS = ("data set", "model", "design", "study", "source_label", "file")
@@ -42,6 +44,8 @@ class Reporter:
     """Progress of a study, as a context manager around it."""
 
     def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self._logged = _Logged(self.warn)
         self._console = console()
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -61,12 +65,14 @@ class Reporter:
         self._lines = threading.Thread(target=self._say_progress, daemon=True)
 
     def __enter__(self) -> Self:
+        logging.getLogger("memreg").addHandler(self._logged)
         self._progress.start()
         if not self._console.is_terminal:
             self._lines.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        logging.getLogger("memreg").removeHandler(self._logged)
         self._stop.set()
         self._progress.stop()
 
@@ -112,11 +118,23 @@ class Reporter:
 
     def warn(self, text: str) -> None:
         """Something that a person should know."""
+        self.warnings.append(text)
         self.say(f"warning: {text}")
 
     def say(self, text: str) -> None:
         """Something that a person may want to know."""
         self._console.print(text, markup=False, highlight=False)
+
+
+class _Logged(logging.Handler):
+    """What memreg's modules log as warnings, as those that read data sets do, is warned of like the rest."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._warn = warn
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._warn(record.getMessage())
 
 
 def progress_line(trained: int, left: int | None, seconds: float) -> str:
@@ -154,8 +172,24 @@ class TrialReporter(Reporter):
         """Not said of each step of a trial."""
 
 
+SHOWN = 2
+"""Rows of a table at the end of a run; of more, the first and the last."""
+
+
+def show_ends(table: pd.DataFrame) -> None:
+    """The cells at the end of a run: of more than SHOWN, those with the highest and lowest test accuracy."""
+    if len(table) > SHOWN:
+        order = table.sort_values("test_accuracy", ascending=False, na_position="last")
+        table = order.iloc[[0, max(1, int(order["test_accuracy"].notna().sum()) - 1)]]
+    _show_fitting(cell_columns(table), LEFT_OUT)
+
+
 def show_targets(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Targets with the cells that fill them; rows: as `memreg.questions.search.Found.targets`."""
+    """Targets with the cells that fill them, of more than SHOWN the lowest and the highest.
+
+    rows: as `memreg.questions.search.Found.targets`.
+    """
+    rows = rows if len(rows) <= SHOWN else [rows[0], rows[-1]]
     shown = Table(box=None, header_style="bold", padding=(0, 1))
     for name in ("target", "test", "≥ .25", "members", "trial"):
         shown.add_column(name, justify="right", no_wrap=True)
@@ -182,17 +216,17 @@ def show_cells(table: pd.DataFrame) -> None:
         if "-" in columns["memorized"]
         else ""
     )
-    _show_fitting(columns, LEFT_OUT, withheld)
+    _say_hidden(_show_fitting(columns, LEFT_OUT), withheld)
 
 
 def show_scores(table: pd.DataFrame) -> None:
     """Scores of examples as a table, in their order, and which columns the terminal is too narrow for."""
     columns = score_columns(table)
-    _show_fitting(columns, left_out(columns))
+    _say_hidden(_show_fitting(columns, left_out(columns)))
 
 
-def _show_fitting(columns: dict[str, list[str]], left_out: Sequence[str], note: str = "") -> None:
-    """As many columns as the terminal is wide enough for, then the note, then which are not there."""
+def _show_fitting(columns: dict[str, list[str]], left_out: Sequence[str]) -> list[str]:
+    """As many columns as the terminal is wide enough for; the names of the others."""
     out = console()
     names = fitting(columns, out.width, left_out) if out.is_terminal else list(columns)
     shown = Table(box=None, header_style="bold", padding=(0, 1))
@@ -202,35 +236,33 @@ def _show_fitting(columns: dict[str, list[str]], left_out: Sequence[str], note: 
     for values in zip(*(columns[name] for name in names), strict=True):
         shown.add_row(*map(escape, values))
     out.print(shown)
-    hidden = [name for name in columns if name not in names]
+    return [name for name in columns if name not in names]
+
+
+def _say_hidden(hidden: Sequence[str], note: str = "") -> None:
+    """The note, and which columns are not there."""
     wider = f"A wider terminal also shows these columns: {', '.join(hidden)}" if hidden else ""
     for line in filter(None, (note, wider)):
-        out.print(line, markup=False, highlight=False)
+        console().print(line, markup=False, highlight=False)
 
 
 def show_arms(table: pd.DataFrame) -> None:
-    """The arms of a marginal utility experiment, on all test images, in points of accuracy."""
+    """What leaving out the scored examples does to accuracy on all test images, in points.
+
+    Of more than SHOWN thresholds, the lowest and the highest.
+    """
     shown = Table(box=None, header_style="bold", padding=(0, 1))
-    for name in (
-        "threshold",
-        "arm",
-        "removed",
-        "members",
-        "test",
-        "difference",
-        "95 %",
-        "from random",
-        "95 %",
-    ):
-        shown.add_column(name, justify="left" if name == "arm" else "right", no_wrap=True)
-    for row in table[table["images"] == "all"].to_dict("records"):
+    names = ("threshold", "removed", "members", "difference", "95 %", "(95 %)", "from random", "95 %")
+    for name in names:
+        shown.add_column(name, justify="right", no_wrap=True)
+    rows = table[(table["images"] == "all") & (table["arm"] == "scored")].to_dict("records")
+    for row in rows if len(rows) <= SHOWN else [rows[0], rows[-1]]:
         shown.add_row(
             f"{row['threshold']:.2f}",
-            row["arm"],
             f"{row['removed']:.0f}",
             f"{row['members']:.0f}",
-            f"{row['test_accuracy']:.2f}",
             *_interval(row, "difference"),
+            f"({row['difference_both_low']:+.2f}, {row['difference_both_high']:+.2f})",
             *_interval(row, "from_random"),
         )
     console().print(shown)
@@ -245,6 +277,20 @@ def _interval(row: dict[Any, Any], key: str) -> tuple[str, str]:
 def say(text: str) -> None:
     """A paragraph."""
     console().print("\n" + text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_answer(said: str, warnings: int = 0) -> None:
+    """What is answered, its paragraphs in one, and in one below what is to be warned of.
+
+    warnings: that were given while it ran.
+    """
+    lines = said.splitlines()
+    answer = [line for line in lines if not line.startswith(WARNING)]
+    warned = [line for line in lines if line.startswith(WARNING)]
+    if warnings:
+        counted = "a warning was" if warnings == 1 else f"{warnings} warnings were"
+        warned.append(f"{WARNING}: {counted} given above, while it ran.")
+    say("\n".join(" ".join(part) for part in (answer, warned) if part))
 
 
 def show_links(links: Mapping[str, str]) -> None:

@@ -22,7 +22,7 @@ class Answer(Protocol):
         """Hashes of the stored cells that the answer is computed from."""
 
     def in_words(self) -> str:
-        """What it says, in Markdown."""
+        """All that it says, in Markdown, as `memreg.show.notes.answered`: first what it says in short."""
 
     def in_short(self) -> str:
         """What it says in a sentence or two, for a terminal."""

@@ -1,28 +1,36 @@
-"""How long a network takes to train, from a few steps of it."""
+"""How long a network takes to train, from a few steps beside as many others as will be trained at once."""
 
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from threading import BrokenBarrierError
 
 from memreg.cell import Cell
 from memreg.data import Dataset
+from memreg.engines import server
+from memreg.engines.job import cards, dealt
+from memreg.errors import MemregError
 from memreg.recipe import Recipe
 from memreg.resources import Resources
 
-PREDICTED = 64  # examples of each split
-STEPS = (3, 13)  # timed and subtracted, which leaves out what only the first steps cost
-SMALL_BATCH, SMALL_STEPS = 16, 1
-SLOW = 2.0  # seconds of a step from which smaller batches, and fewer of them, are timed instead
+SLOW = 2.0  # seconds of a step from which one step of a smaller batch is timed instead
+KEPT = 2048  # examples of a data set, of its thousands, that steps are timed on
+GLANCE = 0.02  # seconds of steps, and of predictions, in a first estimate
+LONG = 60.0  # seconds of training from which the estimate is worth some of its own
 BUDGET = 10.0  # seconds that whoever is about to train waits for the estimate
 
 
 class Calibration:
     """Seconds of a training step and of an example's prediction, measured once for cells that share them."""
 
-    def __init__(self, device: str, loader: str) -> None:
-        self._device, self._loader = device, loader
+    def __init__(self, measure: Callable[[Recipe, Dataset], tuple[float, float]]) -> None:
+        self._measure = measure
         self._known: dict[tuple[object, ...], tuple[float, float]] = {}
 
     def member_seconds(self, cell: Cell, dataset: Dataset) -> float:
@@ -40,73 +48,91 @@ class Calibration:
             return slow
         own = (*key, recipe.augmentation != 0)
         if own not in self._known:
-            self._known[own] = _measure(recipe, dataset, self._device, self._loader)
+            self._known[own] = self._measure(recipe, dataset.first(KEPT))
             self._known[key] = self._known[own]
         return self._known[own]
+
+
+def _together(
+    resources: Resources, pool: ProcessPoolExecutor, recipe: Recipe, dataset: Dataset
+) -> tuple[float, float]:
+    """The mean over processes that measure at the same time: they share memory, or a card."""
+    from memreg.studies.timing import timed_with_others
+
+    count = resources.processes
+    with server.without_main():
+        running = [pool.submit(timed_with_others, recipe, dataset, resources.loader) for _ in range(count)]
+    failed = [error for future in running if (error := future.exception()) is not None]
+    if failed:  # one has broken the barrier, at which the others then failed
+        error = next((e for e in failed if not isinstance(e, BrokenBarrierError)), failed[0])
+        if isinstance(error, BrokenProcessPool | BrokenBarrierError):
+            raise MemregError(f"a process died, or hung, while {recipe.model} was timed") from error
+        raise error
+    steps, predictions = zip(*(future.result() for future in running), strict=True)
+    return sum(steps) / count, sum(predictions) / count
+
+
+def _alone(resources: Resources, recipe: Recipe, dataset: Dataset) -> tuple[float, float]:
+    """A glance, in this process."""
+    import torch
+
+    from memreg.studies.timing import timed
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(resources.threads)
+    try:
+        return timed(recipe, dataset, torch.device("cpu"), resources.loader, lambda _: None, GLANCE)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def calibration(resources: Resources) -> Iterator[Calibration]:
+    """In as many processes as `resources`, which are resolved, will train in."""
+    from memreg.studies.timing import start
+
+    server.begin()
+    count = resources.processes
+    devices: SimpleQueue[str] = server.context.SimpleQueue()
+    for device in dealt(cards(resources.device), count):
+        devices.put(device)
+    given = (devices, resources.threads, resources.loader, str(Path.cwd()))
+    pool = ProcessPoolExecutor(
+        count, server.context, initializer=start, initargs=(server.context.Barrier(count), *given)
+    )
+    try:
+        yield Calibration(partial(_together, resources, pool))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def hours(cells: Iterable[tuple[Cell, Dataset, int]], resources: Resources) -> tuple[float, bool]:
     """Of this machine's CPUs, to train so many members of each cell; and whether that is all of them.
 
-    Not all where measuring took too long, and where the user's own code would have to run for it.
+    Not all where measuring took too long, and where the user's own code would have to run for it. Where a
+    glance in this process says that it takes long, it is measured again in as many processes as will train.
     """
-    import torch
+    asked = list(cells)
+    glance = _hours(asked, resources, Calibration(partial(_alone, resources)))
+    if glance[0] < LONG / 3600:
+        return glance
+    with calibration(resources) as measured:
+        return _hours(asked, resources, measured)
 
-    calibration, began = Calibration("cpu", resources.loader), time.perf_counter()
-    threads, seconds, whole = torch.get_num_threads(), 0.0, True
-    torch.set_num_threads(resources.threads)
+
+def _hours(
+    cells: Iterable[tuple[Cell, Dataset, int]], resources: Resources, measured: Calibration
+) -> tuple[float, bool]:
+    began, seconds, whole = time.perf_counter(), 0.0, True
     for cell, dataset, members in cells:
         if cell.recipe_code or time.perf_counter() - began > BUDGET:
             whole = False
-        else:
-            seconds += members * calibration.member_seconds(cell, dataset)
-    torch.set_num_threads(threads)
+            continue
+        try:
+            seconds += members * measured.member_seconds(cell, dataset)
+        except MemregError:  # training, which tries again with fewer at once, will say so
+            whole = False
     return seconds / resources.processes / 3600, whole
-
-
-def _measure(recipe: Recipe, dataset: Dataset, device: str, loader: str) -> tuple[float, float]:
-    import torch
-
-    from memreg.training import Steps, augmentation_of, batch_order, fit, new_model, predict
-
-    generator = torch.Generator().manual_seed(0)
-    model = new_model(recipe, dataset, torch.device(device))
-
-    def train(steps: int, batch: int) -> float:
-        order = batch_order(torch.arange(dataset.n_train), steps, batch, generator)
-        draws = augmentation_of(recipe, dataset, order.numel(), generator)
-        return _seconds(partial(fit, model, recipe, dataset, Steps(order, draws, loader), {}))
-
-    batch = min(recipe.batch_size, SMALL_BATCH)
-    if train(1, batch) * recipe.batch_size / batch > SLOW:
-        step, predicted = train(SMALL_STEPS, batch) / SMALL_STEPS * recipe.batch_size / batch, batch
-    else:
-        first, then = (train(count, recipe.batch_size) for count in STEPS)
-        step, predicted = max(0.0, then - first) / (STEPS[1] - STEPS[0]), PREDICTED
-    few = replace(
-        dataset,
-        train_images=dataset.train_images[:predicted],
-        train_labels=dataset.train_labels[:predicted],
-        test_images=dataset.test_images[:predicted],
-        test_labels=dataset.test_labels[:predicted],
-    )
-    return step, _seconds(partial(predict, model, few)) / (few.n_train + few.n_test)
-
-
-def _seconds(f: Callable[[], object]) -> float:
-    _synchronize()
-    start = time.perf_counter()
-    f()
-    _synchronize()
-    return time.perf_counter() - start
-
-
-def _synchronize() -> None:
-    """Wait for the GPU, if there is one, whose work is only begun when a call returns."""
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def in_words(hours: float) -> str:

@@ -164,6 +164,7 @@ def _flush(c: CellTraining) -> int:
     points = [(p.member, *_accuracies(p, c.item.labels), p.seconds) for p in c.pending]
     for p in c.pending:  # first: they are in no shard
         c.writer.log_series({f"epoch/{key}": v.items() for key, v in p.curve.items()})
+    c.writer.note_steps({p.step for p in c.pending})
     c.writer.store(
         Members.of(c.pending),
         {name: [(p[0], p[i]) for p in points] for i, name in enumerate(SERIES, 1)},
@@ -193,6 +194,6 @@ def _accuracies(p: Prediction, labels: NDArray[np.int64]) -> tuple[float, float]
 def _finish(c: CellTraining, progress: Progress) -> None:
     """Scores and aggregates, and the tag that makes the cell visible."""
     c.leases.check(c.writer.run_id)
-    metrics = finish(c.writer, c.item.labels, c.item.parameters)
+    metrics = finish(c.writer, c.item.examples(), c.item.parameters)
     c.leases.release(c.writer.run_id)
     progress.finish(c.item.cell, metrics)

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from memreg.data import Dataset, load
 from memreg.data.stand_in import stand_in
-from memreg.engines.job import resolve_device, resolve_loader
+from memreg.engines.job import cards, resolved
 from memreg.grid import load_grid
 from memreg.precision import slow_bf16
 from memreg.requests.plan import Request
 from memreg.resources import Resources
-from memreg.studies.calibration import Calibration, in_words
+from memreg.studies.calibration import Calibration, calibration, in_words
 from memreg.studies.resolved import Resolved, resolve
 
 SHARD_BYTES = 1.65  # per member and example, measured: see docs/benchmarks.md
+GPUS = (1, 8, 64)
 
 
 @dataclass(frozen=True)
@@ -33,33 +34,39 @@ class Cost:
 
 def costs(request: Request, resources: Resources) -> Iterator[str]:
     """A grid's cells and their costs, and the sum, as lines for people, each as soon as it is known."""
-    import torch
-
-    torch.set_num_threads(resources.threads)
-    device = resolve_device(resources.device)
-    calibration = Calibration(device, resolve_loader(resources.loader))
+    resources = resolved(resources)
     grid = load_grid(request.grid, request.members)
     found, workers = list[Cost](), resources.processes
     yield f"{'data set':24} {'model':14} {'members':>8} {'images':>9} {'storage':>9} {'time':>9}"
-    for item in resolve(grid.cells, request.data_dir, _shape):
-        c, cell = _cost(item, calibration), item.cell
-        found.append(c)
-        yield (
-            f"{cell.dataset:24} {cell.recipe.model:14} {item.members:8,d} {_short(c.images):>9} "
-            f"{_short(c.storage) + 'B':>9} {in_words(c.hours / workers):>9}"
-        )
+    with calibration(resources) as measured:
+        for item in resolve(grid.cells, request.data_dir, _shape):
+            c, cell = _cost(item, measured), item.cell
+            found.append(c)
+            yield (
+                f"{cell.dataset:24} {cell.recipe.model:14} {item.members:8,d} {_short(c.images):>9} "
+                f"{_short(c.storage) + 'B':>9} {in_words(c.hours / workers):>9}"
+            )
     hours = sum(c.hours for c in found) / workers
     yield ""
     yield (
         f"{len(found)} cells, {sum(c.item.members for c in found):,} members, "
         f"{_short(sum(c.images for c in found))} images, {_short(sum(c.storage for c in found))}B of shards"
     )
-    where = f"{workers} processes on {device}"
+    device = resources.device
+    where = f"{workers} {'process' if workers == 1 else 'processes'} on {device}"
     yield f"about {in_words(hours)} on this machine ({where}), from a few steps of each model"
+    if device != "cpu":
+        yield f"about {on_gpus(hours * len(cards(device)))}"
     if text := slow_bf16([c.item.cell.recipe for c in found], device):
         yield f"warning: {text}"
     if request.throughput is not None:
         yield f"about {in_words(hours / request.throughput)} at {request.throughput:g} times its throughput"
+
+
+def on_gpus(hours: float) -> str:
+    """What so many hours of one GPU, with its processes, take on several: members are independent."""
+    one, *more = (f"{in_words(hours / n)} on {n}" for n in GPUS)
+    return f"{one} GPU, {', '.join(more)}"
 
 
 def _shape(name: str, data_dir: Path | None) -> Dataset:

@@ -9,6 +9,10 @@ from memreg.cell import Cell
 class Progress(Protocol):
     """How a study goes on. `memreg.show.terminal` has the one that people see."""
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """All that was warned of so far: it ends up in the study's description and page."""
+
     def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
         """(cell, members missing, members asked for) of each cell that is going to be trained."""
 
@@ -28,6 +32,9 @@ class Progress(Protocol):
 class Silent:
     """Progress that nobody looks at."""
 
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
     def start(self, cells: Sequence[tuple[Cell, int, int]]) -> None:
         """Not shown."""
 
@@ -42,3 +49,4 @@ class Silent:
 
     def warn(self, text: str) -> None:
         """Not shown."""
+        self.warnings.append(text)

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from memreg.errors import TakenError
 from memreg.estimators.scores import score_table
-from memreg.estimators.statistics import OF_PRIVACY
+from memreg.estimators.statistics import OF_PRIVACY, OF_QUERIES
 from memreg.estimators.summary import summarise
 from memreg.members import Members, tallied
 from memreg.registry import CellWriter
 from memreg.registry.frames import METRICS, METRICS_SCHEMA
 from memreg.registry.shards import read_shards
-from memreg.registry.stored_cell import COUNTED
+from memreg.registry.stored_cell import COUNTED, LABEL_KNOWN, NO_LABEL
 from memreg.show import figures, notes
 
 SERIES = ("member/test_accuracy", "member/included_accuracy", "member/train_seconds")
@@ -39,12 +39,12 @@ def describe(writer: CellWriter, examples: pd.DataFrame, parameters: int | None)
     writer.artifacts.put("cell.json", lambda path: path.write_text(cell.canonical_json()))
 
 
-def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None) -> dict[str, float]:
+def finish(writer: CellWriter, examples: pd.DataFrame, parameters: int | None) -> dict[str, float]:
     """Scores and aggregates from the stored shards, then the tag that makes the cell visible.
 
-    labels: [N], training first. Returns the metrics.
+    examples: as examples.parquet. Returns the metrics.
     """
-    cell = writer.cell
+    cell, labels = writer.cell, examples["label"].to_numpy(np.int64)
     _complete_series(writer, labels)
     members = set[int]()
 
@@ -59,7 +59,8 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
             f"cell {cell.hash[:12]}: another driver has stored members of it too: run the same command again "
             "to go on"
         )
-    table = score_table(sums.total, labels)
+    known = LABEL_KNOWN not in examples or bool(examples[LABEL_KNOWN].all())
+    table = score_table(sums.total, labels if known else np.full_like(labels, NO_LABEL))
     writer.artifacts.put("scores.parquet", table.to_parquet)
     if table["score"].notna().any():
         figure = figures.score_distribution(table, f"{cell.recipe.model} on {cell.dataset}")
@@ -69,7 +70,7 @@ def finish(writer: CellWriter, labels: NDArray[np.int64], parameters: int | None
     if seconds := writer.logged("member/train_seconds"):
         metrics["train_seconds"] = sum(seconds.values())
     if writer.counted() != len(writer.members):
-        writer.withdraw(lambda key: key.startswith(OF_PRIVACY))  # it was of fewer members
+        writer.withdraw(lambda key: key.startswith((OF_PRIVACY, OF_QUERIES)))  # it was of fewer members
     writer.end("FINISHED")  # first: a cell that is complete is not looked at again
     writer.log(
         metrics=metrics,

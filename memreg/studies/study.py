@@ -34,6 +34,7 @@ from memreg.show.report import write_report
 from memreg.studies.answer import Answer, log
 from memreg.studies.calibration import hours, in_words
 from memreg.studies.cell_training import CellTraining, Item, give_back, prepare, train
+from memreg.studies.pages import write_pages
 from memreg.studies.progress import Progress
 from memreg.tracing import Tracing
 
@@ -70,6 +71,8 @@ class Outcome(Generic[A_co]):
     cells: pd.DataFrame
     """As cells.parquet."""
     answer: A_co
+    said: str
+    """What it answers, or why it does not, in short: a paragraph a line."""
     see: Mapping[str, str]
     """Where a person sees its report, its first figure if any, and its cells: paths, and links to the UI."""
 
@@ -79,6 +82,7 @@ class Study:
     """An open study: its run, and its cells, which can be trained and then asked for more members."""
 
     name: str
+    grid: Grid
     run: RunWriter
     driver: RunWriter
     """The run under whose name this driver works: the study's own, or one beside it."""
@@ -143,7 +147,7 @@ class Study:
             if time.monotonic() - idle >= self._where.wait:
                 raise _others_at_work(busy)
             for text in set(busy) - said:
-                self._progress.warn(f"waiting: {text}")
+                self._progress.say(f"waiting: {text}")
             said.update(busy)
             time.sleep(POLL_SECONDS)
             interruption.check()
@@ -241,11 +245,10 @@ class Study:
             about = "about" if whole else "more than"
             text += f", {about} {in_words(took)} in {here.processes} processes" if took else ""
         self._progress.say(text)
-        self._warn_of_few_steps(cells)
 
-    def _warn_of_few_steps(self, cells: Sequence[CellTraining]) -> None:
+    def warn_of_few_steps(self) -> None:
         """A batch that is larger than what a member sees leaves less than a step to an epoch."""
-        for c in cells:
+        for c in self._cells:
             recipe, dataset = c.item.cell.recipe, c.item.dataset
             if dataset is None or (seen := c.item.cell.design.size(dataset.n_train)) >= recipe.batch_size:
                 continue
@@ -272,19 +275,24 @@ class Study:
         """All cells that the study holds and that have been complete, as cells.parquet."""
         return self.registry.cells(self.run.run_id)
 
-    def conclude(self, table: pd.DataFrame, answer: A, note: str) -> Outcome[A]:
+    def conclude(self, table: pd.DataFrame, answer: A) -> Outcome[A]:
         """Keep what the study has come to: its cells, what was answered from them, and its page.
 
-        table: as cells.parquet. answer: None where the cells are too few for one. note: the study's
-        description, in Markdown.
+        table: as cells.parquet. answer: None where the cells are too few for one.
         """
         self.run.artifacts.put("cells.parquet", table.to_parquet)
         figure = log(self.run, answer) if answer is not None else {}
-        self.run.log(note=note)
+        lost = notes.diverged(table)
+        warned = [*filter(None, [lost]), *notes.warned(self._progress.warnings)]
+        short = notes.cells_in_short(table) if answer is None else answer.in_short()
+        words = notes.cells_in_words(table) if answer is None else answer.in_words()
+        self.run.log(note=notes.study(self.name, self.grid, words, warned))
         write_report(self.run, self.registry, self.dataset)
+        write_pages(self._store, self.registry.cells_by_run(table["run_id"]), self.dataset)
         cells = study_links(self.registry.tracking_uri, self.run.experiment_id, self.name)
         see = {"report": self.run.where("report.html"), **figure, **cells}
-        return Outcome(self.name, self.run.run_id, self.run.experiment_id, table, answer, see)
+        said = f"{short}\n{lost}".strip()
+        return Outcome(self.name, self.run.run_id, self.run.experiment_id, table, answer, said, see)
 
 
 @contextmanager
@@ -306,11 +314,12 @@ def open_study(
     store, registry = Store(where.tracking_uri), Registry(where.tracking_uri)
     try:
         with store.open_study(study, {"memreg.grid": grid.name}) as (run, driver, leases):
-            opened = Study(study, run, driver, registry, store, leases, where, progress)
+            opened = Study(study, grid, run, driver, registry, store, leases, where, progress)
             opened.add(*items)
             opened.hold(opened.writer(item.cell).run_id for item in items)
             opened.say_of_more()
             opened.say_plan()
+            opened.warn_of_few_steps()
             store.save_view(study, run)
             run.log(note=notes.study(study, grid))
             yield opened

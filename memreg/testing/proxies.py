@@ -11,9 +11,10 @@ from scipy.special import expit
 from memreg.estimators.counts import Floats
 from memreg.estimators.traces import Traces
 from memreg.scoring.proxies import from_traces
+from memreg.tracing import OBSERVERS
 
-M, C, N, WIDTH = 6, 20, 40, 4
-"""Members, checkpoints, examples, and numbers of a vector."""
+M, C, N, WIDTH, CLASSES = 6, 20, 40, 4, 3
+"""Members, checkpoints, examples, numbers of a vector, and classes."""
 UNLEARNED, EASY, UNSEEN = 0, 1, 2
 """Examples: one that no member learns, one that every member has right from the start, and one that no member
 sees."""
@@ -42,7 +43,7 @@ class ProxySuite:
             included,
             np.arange(10, 10 * C + 1, 10, dtype=np.int32),
             np.interp(np.arange(1, C + 1), [0, 4, C], [0, 0.4, 0.01]),
-            {name: np.full(M, 0.5) for name in ("fit", "curvature", "gradient_norm", "features")},
+            {name: np.full(M, 0.5) for name in ("fit", *OBSERVERS)},
             self.quantities(rng),
         )
 
@@ -61,7 +62,17 @@ class ProxySuite:
             numbers[name] = error * rng.uniform(0.5, 1.5, shape)
             numbers[name][..., UNLEARNED], numbers[name][..., EASY] = HIGH, LOW
         numbers["features"] = vectors
+        numbers |= self._last_layer(rng)
         return {name: values.astype(np.float16) for name, values in numbers.items()} | {"correct": margin > 0}
+
+    def _last_layer(self, rng: np.random.Generator) -> Mapping[str, NDArray[Any]]:
+        given, weights = rng.normal(0, 1, (M, N, WIDTH)), rng.normal(0, 1, (WIDTH, CLASSES))
+        given[:, UNLEARNED] = given[:, EASY] = given[0, 0]
+        logits = given @ weights
+        label = rng.integers(0, CLASSES, N)
+        label[UNLEARNED], label[EASY] = logits[0, 0].argmin(), logits[0, 0].argmax()
+        labels = np.broadcast_to(label[:, None], (M, N, 1))
+        return {"layer_input": given, "layer_output": logits, "layer_label": labels}
 
     def values(self, traces: Traces) -> Floats:
         """What the proxy says of these traces, which it must leave as they are."""

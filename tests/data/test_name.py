@@ -17,7 +17,7 @@ def test_all_options() -> None:
         "cifar10+seed=3+noise=.2+classes=2.0.1+subset=2000+planted=4+planted_sizes=8.1+noise_kind=pairwise"
     )
     assert base == "cifar10"
-    assert options == Options((2, 0, 1), 2000, 4, (1, 8), 0.2, "pairwise", 3)
+    assert options == Options(0, (2, 0, 1), 2000, 4, (1, 8), 0.2, "pairwise", 3)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,10 @@ def test_without_a_terminal_progress_is_said_also_while_no_member_ends(monkeypat
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(signal.SIGSEGV, "killed by SIGSEGV: a fault in compiled code"), (signal.SIGKILL, "out of memory")],
+    [
+        (signal.SIGSEGV, "killed by SIGSEGV: a fault in compiled code"),
+        (signal.SIGKILL, "killed by SIGKILL, as the kernel does"),
+    ],
 )
 def test_workers_that_die_of_a_signal(monkeypatch, number, said):
     from memreg.engines import worker

@@ -2,15 +2,18 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 import yaml
+from hungry import by_member, hungry, work
 from parts import needs
 from studies import TINY, run, same_bits, tiny, uri
 
@@ -30,13 +33,14 @@ def _ray():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head, and a second node; one core each. This process is a driver on the head."""
+    """A head with one core. This process is a driver on it."""
     import ray
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            patch.delenv(name, raising=False)  # where they are measured, Ray's own processes start slowly
         cluster = Cluster(initialize_head=True, head_node_args=NODE)
-        cluster.second = cluster.add_node(**NODE)
         patch.setenv("RAY_ADDRESS", cluster.address)
         before = signal.getsignal(signal.SIGTERM)
         engine("ray", Resources())
@@ -44,6 +48,25 @@ def cluster():
         yield cluster
         ray.shutdown()
         cluster.shutdown()
+
+
+@contextlib.contextmanager
+def added(cluster, **changes):
+    """One more node, once Ray has it among the living. Where none starts, what its logs say is printed."""
+    import ray
+
+    node = cluster.add_node(**NODE | changes)
+    try:
+        until(lambda: any(n["NodeID"] == node.node_id and n["Alive"] for n in ray.nodes()))
+        yield node
+    except BaseException:
+        for path in sorted(Path(node.get_logs_dir_path()).glob("*")):
+            if path.name.startswith(("raylet", "gcs_server", "runtime_env_agent", "dashboard_agent")):
+                print(f"{path}: {path.read_text(errors='replace')[-2000:]}")
+        raise
+    finally:
+        if node in cluster.worker_nodes:
+            cluster.remove_node(node, allow_graceful=False)
 
 
 def jobs(members, **changes):
@@ -58,7 +81,7 @@ def trainers(node):
     found = []
     for process in psutil.Process(raylet).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if any("ray::_train" in part for part in process.cmdline()):
+            if any("ray::Trainer.train" in part for part in process.cmdline()):
                 found.append(process)
     return found
 
@@ -70,12 +93,20 @@ def until(true):
         time.sleep(0.2)
 
 
-def test_a_node_is_killed_in_the_middle_and_the_bits_are_those_of_local(cluster, tmp_path, monkeypatch, done):
+@pytest.fixture
+def second(cluster):
+    with added(cluster) as node:
+        yield node
+
+
+def test_a_node_is_killed_in_the_middle_and_the_bits_are_those_of_local(
+    cluster, second, tmp_path, monkeypatch, done
+):
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     on_ray = engine("ray", Resources())
-    there = NodeAffinitySchedulingStrategy(cluster.second.node_id, soft=False)
+    there = NodeAffinitySchedulingStrategy(second.node_id, soft=False)
     warm_up = ray.remote(num_cpus=1, scheduling_strategy=there)(resolve_device)
     ray.get(warm_up.remote("cpu"))  # a worker of the second node has imported torch: it gets its share
     finished, busy, over = [], [], threading.Event()
@@ -84,10 +115,10 @@ def test_a_node_is_killed_in_the_middle_and_the_bits_are_those_of_local(cluster,
         """Hold a member of the second node in the middle of its training, and kill the node."""
         while not busy and not over.wait(0.01):
             with contextlib.suppress(psutil.NoSuchProcess):
-                for process in trainers(cluster.second) if len(finished) >= 20 else ():
+                for process in trainers(second) if len(finished) >= 20 else ():
                     process.suspend()
                     busy.append(process)
-                    cluster.remove_node(cluster.second, allow_graceful=False)
+                    cluster.remove_node(second, allow_graceful=False)
                     process.kill()
                     return
 
@@ -159,21 +190,78 @@ def test_ctrl_c_ends_what_runs(cluster, tmp_path):
     until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
 
 
+@pytest.fixture
+def large(cluster):
+    """A third node, with four cores, that only claims to have a GPU."""
+    with added(cluster, num_cpus=4, num_gpus=1) as node:
+        yield node
+
+
+def test_four_trainers_share_a_gpu_and_one_that_dies_is_replaced(large):
+    from memreg.engines.ray import run_ray
+
+    work, datasets = jobs(12)
+    killed, most = [], 0
+    found = []
+    for each in run_ray(work, datasets, Resources(gpus=0.25), "cpu"):  # torch sees no GPU here
+        found.append(each)
+        running = trainers(large)
+        most = max(most, len(running))
+        if len(found) >= 3 and running and not killed:
+            running[0].kill()
+            killed.append(running[0].pid)
+    assert killed
+    assert 2 <= most <= 4
+    assert sorted(job.member for job, _ in found) == list(range(12))
+    same_bits(by_member(found), by_member(engine("local", Resources(workers=1)).run(work, datasets)))
+
+
+def test_members_that_run_out_of_memory_are_trained_with_fewer_at_once(large, tmp_path, monkeypatch, caplog):
+    found = []
+    for room in (1, 99):
+        grid = hungry(tmp_path / str(room), "cuda", room)
+        monkeypatch.chdir(tmp_path / str(room))
+        found.append(by_member(engine("ray", Resources()).run(*work(grid, 6))))
+    assert found[0].member.tolist() == list(range(6))
+    same_bits(*found)
+    said = [record.getMessage() for record in caplog.records if record.name == "memreg.engines.ray"]
+    assert 1 <= len(said) <= 2
+    assert all(re.match(r"out of memory while .* half as many members at once$", s) for s in said)
+
+
+def test_a_member_that_runs_out_of_memory_alone_is_one_line(large, tmp_path, monkeypatch):
+    grid = hungry(tmp_path, "driver", 0)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MemregError, match=r"^out of memory while member 0 of .*, with no other beside it: "):
+        list(engine("ray", Resources()).run(*work(grid, 1)))
+
+
+def test_a_driver_that_gives_up_at_any_moment_lives_and_its_trainers_end(cluster):
+    import ray
+
+    work, datasets = jobs(40)
+    for count in range(8):
+        members = engine("ray", Resources()).run(work, datasets)
+        for _ in range(count):
+            next(members)
+        time.sleep(0.05 * count)
+        members.close()
+    until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
+
+
 def test_shares_of_gpus_are_places(cluster):
     """On a node that only claims to have a GPU: members are sent there, and it says that there is no CUDA."""
     with pytest.raises(MemregError, match=r"no node of the Ray cluster has the 1 CPUs and 0\.25 GPUs"):
         engine("ray", Resources(gpus=0.25))
-    node = cluster.add_node(**NODE | {"num_cpus": 8, "num_gpus": 1})
-    try:
-        from memreg.engines.ray import _places
+    from memreg.engines.ray import _rooms
+    from memreg.engines.trainers import Share
 
-        assert _places(Resources(gpus=0.25)) == 4
-        assert _places(Resources(gpus=0.25, threads=4)) == 2
+    with added(cluster, num_cpus=8, num_gpus=1):
+        assert sum(_rooms(Share(1, 0.25))) == 4
+        assert sum(_rooms(Share(4, 0.25))) == 2
         work, datasets = jobs(2)
         with pytest.raises(MemregError, match=r"^device 'cuda' asked for, but torch sees no CUDA here"):
             list(engine("ray", Resources(gpus=0.25)).run(work, datasets))
-    finally:
-        cluster.remove_node(node, allow_graceful=False)
 
 
 @pytest.mark.parametrize(

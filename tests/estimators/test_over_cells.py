@@ -12,6 +12,8 @@ from memreg.models.family import family
 from memreg.questions.correlation import Correlated
 from memreg.show import figures
 from memreg.show.conclusions import in_words
+from memreg.show.headline import in_short, numbers
+from memreg.show.notes import IN_FULL, parts
 
 GROUPS = np.repeat([0, 1, 2], [7, 6, 6])
 
@@ -49,7 +51,11 @@ def test_pooled_only_is_flagged_in_the_numbers_and_in_words(tmp_path):
     assert all(rs["mean_score"].r > 0.9 for rs in result.within.values())
     assert set(result.pooled_only) == set(CORRELATED)
     words = in_words(result)
-    assert "Warning: pooled only" in words
+    assert words.startswith(
+        "Among 19 cells of 40 members on 3 data sets, the mean score falls as test accuracy"
+    )
+    assert "But data sets differ, and within them it rises: r = " in words.splitlines()[0]
+    assert words.split("\n\n")[1].startswith("> **Warning:** pooled only. ")
     assert "the other sign within data sets" in words
     stored = json.loads(result.to_json())
     assert set(stored["pooled_only"]) == set(CORRELATED)
@@ -75,6 +81,13 @@ def test_one_data_set_is_not_flagged_and_its_r_is_called_arithmetic():
     words = in_words(result)
     assert "Warning" not in words
     assert "Pooled" not in words
+    found = parts(words)
+    assert "memorization falls as test accuracy rises: r = -" in found.answer
+    assert found.numbers.count("\n") == 1 + 4
+    assert f"**{result.identities['memorized_fraction/0.25'].explained:.0%}** | of how memorization" in (
+        found.numbers
+    )
+    assert found.in_full.startswith("**Correlation.**")
     assert "nearly all of it follows without a score" in words
     assert "It says nothing of memorization where it is nearly -1" in words
 
@@ -110,7 +123,7 @@ def test_r_within_data_sets_comes_first_and_pooled_intervals_say_for_what_they_a
     rng = np.random.default_rng(8)
     test = 0.6 + 0.1 * GROUPS + 0.02 * rng.random(19)
     result = correlations(measured(test, test - 0.1, np.full(19, 0.99), np.array(list("abc"))[GROUPS]), "gap")
-    first, second, *_ = in_words(result).split("\n\n")
+    first, second, *_ = in_words(result).partition(f"{IN_FULL}\n\n")[2].split("\n\n")
     assert "within data sets (fixed effects), n = 19: Pearson r = " in first
     assert "Pooled" not in first
     assert (
@@ -127,6 +140,32 @@ def test_r_within_data_sets_comes_first_and_pooled_intervals_say_for_what_they_a
     )
     assert title.startswith("within data sets r = ")
     assert "these data sets pooled r = " in title
+
+
+@pytest.mark.parametrize(
+    ("slope", "offset", "said"),
+    [
+        (0.3, -0.3, "falls as test accuracy rises, r = -"),
+        (-0.3, -0.3, "falls as test accuracy rises: r = -"),
+        (0.0, 0.0, "no relation of the mean score with test accuracy is shown: within data sets r = "),
+        (-0.3, 0.02, "falls as test accuracy rises within data sets, r = -"),
+    ],
+)
+def test_the_sentence_says_which_way_it_goes_within_data_sets_and_over_all(slope, offset, said):
+    """slope: of scores within data sets; offset: of the data sets' mean scores."""
+    rng = np.random.default_rng(10)
+    test = 0.6 + 0.05 * GROUPS + 0.1 * rng.random(19)
+    score = 0.4 + 0.3 * offset * GROUPS + slope * (test - 0.05 * GROUPS) + 0.01 * rng.normal(size=19)
+    dataset = np.array(["a", "b", "c"])[GROUPS]
+    result = correlations(measured(test, 0.99 - score, np.full(19, 0.99), dataset), "mean_score")
+    sentence, *warnings = in_short(result).splitlines()
+    assert said in sentence
+    assert sentence.endswith(".")
+    assert all(line.startswith("Warning: ") for line in warnings)
+    within, pooled = result.fixed_effects["mean_score"], result.pooled["mean_score"]
+    assert [value for value, _ in numbers(result)][:2] == [
+        f"{r.r:.2f} [{r.low:.2f}, {r.high:.2f}]" for r in (within, pooled)
+    ]
 
 
 @pytest.mark.parametrize(

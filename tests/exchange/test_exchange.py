@@ -431,3 +431,17 @@ def test_targets_are_not_overwritten_and_nothing_is_left(tmp_path, done, monkeyp
         bad_input(monkeypatch, capsys, memreg, *arguments, "--tracking-uri", uri(done[0]))
     assert [p.name for p in Path.cwd().iterdir()] == ["x.npz"]
     assert Path("x.npz").read_text() == "mine"
+
+
+def test_what_was_passed_over_stands_in_the_studys_description(here, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    rng = np.random.default_rng(0)
+    np.save(store / "masks.npy", rng.random((6, 8)) < 0.5)
+    np.save(store / "train_margins.npy", rng.normal(size=(6, 8)))
+    np.save(store / "_completed.npy", np.arange(6) < 4)
+    out = here("import", "store", *known(study="theirs"))
+    said = "store: 2 of 6 rows are not completed, and are no members"
+    assert f"warning: {said}" in out
+    note = Registry().study_run("theirs").data.tags["mlflow.note.content"]
+    assert f"> **Warning:** {said}." in note

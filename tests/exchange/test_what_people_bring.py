@@ -19,7 +19,7 @@ import pytest
 from brought import BOTH, MASK, RIGHT, datamodels, folder, image, lira, npz, png, privacy_meter, runs, table
 
 from memreg.data import load
-from memreg.engines.local import _died
+from memreg.engines.local import _code, _died
 from memreg.errors import MemregError
 from memreg.exchange.layouts import read
 from memreg.grid import load_grid
@@ -307,9 +307,9 @@ MACHINES = [
     Row("a function that exits", module("import sys\ndef make(): sys.exit(3)"), "raised SystemExit: 3"),
     Row("a proxy that is down", behind_a_proxy, "through the proxy http://127.0.0.1:9 does not answer"),
     Row("output in ASCII", printed, "a >= b - e ?\n"),
-    Row("a worker killed by SIGSEGV", lambda _: _died([Ended(-15), Ended(-11)]), "killed by SIGSEGV: a fault in compiled code, of torch or of the model, not for want of memory"),
-    Row("a worker killed by SIGKILL", lambda _: _died([Ended(-9), Ended(-15)]), "killed by SIGKILL, as the kernel does when memory runs out: out of memory? Try fewer workers"),
-    Row("a worker that exits", lambda _: _died([Ended(-15), Ended(3)]), "it exited with status 3"),
+    Row("a worker killed by SIGSEGV", lambda _: _died(_code([Ended(-15), Ended(-11)])), "killed by SIGSEGV: a fault in compiled code, of torch or of the model, not for want of memory"),
+    Row("a worker killed by SIGKILL", lambda _: _died(_code([Ended(-9), Ended(-15)])), "killed by SIGKILL, as the kernel does when memory runs out"),
+    Row("a worker that exits", lambda _: _died(_code([Ended(-15), Ended(3)])), "it exited with status 3"),
     Row("progress without a terminal", lambda _: terminal.progress_line(30, 90, 60.0), "30 of 120 members trained, 30.0 a minute, about 3 min left"),
     Row("... before the first member", lambda _: terminal.progress_line(0, 90, 60.0), "0 of 90 members trained, 0.0 a minute, time left not known yet"),
     Row("plain text", lambda _: plain_text.plain("score \u2265 \u00b15 \u2014"), "score >= +-5 -"),

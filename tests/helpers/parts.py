@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 """The checkout."""
 MODULES = {
+    "captum": "captum",
     "cleanlab": "cleanlab",
     "ffcv": "ffcv",
     "mysql": "pymysql",

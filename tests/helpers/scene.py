@@ -178,8 +178,9 @@ class Scene:
 
 
 def said(err: str) -> list[str]:
-    """The lines of stderr that are memreg's: MLflow logs its own, beginning with a date."""
-    return [line for line in err.splitlines() if line.strip() and not line.startswith("20")]
+    """The lines of stderr with which memreg ends: MLflow logs its own, beginning with a date, and a warning
+    says that training goes on in fewer processes where memory has run out."""
+    return [line for line in err.splitlines() if line.strip() and not line.startswith(("20", "warning: "))]
 
 
 def digest(path: Path) -> str:

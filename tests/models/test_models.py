@@ -179,7 +179,7 @@ def test_small_models_learn_digits(name):
         ("timm:test_resnet", (1, 32, 32)),
         ("timm:test_vit", (3, 32, 32)),
         ("timm:test_vit", (3, 32, 64)),
-        ("timm:resnet18", (1, 8, 8)),
+        ("timm:resnet18", (1, 16, 16)),
     ],
 )
 def test_any_of_timms_models_by_name(name, image_shape):

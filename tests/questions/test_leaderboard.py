@@ -15,14 +15,15 @@ from studies import PLANTED, PLANTED_RECIPE, bad_input, program, refused, uri
 
 from entrypoints.leaderboard import leaderboard
 from memreg.engines import Resources, engine
-from memreg.estimators.proxies import NEEDS, PROXIES
+from memreg.estimators.proxies import NEEDS
 from memreg.exchange.archive import export_study, opened
 from memreg.exchange.incoming import From, bring_in
 from memreg.questions.leaderboard import run
 from memreg.registry import Registry
 from memreg.requests.leaderboard import Request
 from memreg.scoring.designed import DESIGNED
-from memreg.scoring.proxies import ESTIMATES, KNOWN, chosen
+from memreg.scoring.proxies import ESTIMATES, KNOWN, chosen, of_traces
+from memreg.show.notes import parts
 from memreg.studies.progress import Silent
 from memreg.studies.study import Where
 from memreg.tracing import Tracing
@@ -132,8 +133,11 @@ def test_tables_figures_and_metrics_are_kept_with_the_study(judged):
         most = {own.proxy: own[name] for _, own in judged.table.sort_values("networks").iterrows()}
         assert {key: judged.metrics[f"{name}/{key}"] for key in most} == most
     assert f"Leave-one-out scores of {len(TARGETS)} targets" in judged.said
+    assert "20 networks: " in judged.said
+    assert "1 network: " not in judged.said
+    note = judged.registry.study_run("leaderboard").data.tags["mlflow.note.content"]
     for said in ("1 network: ", "5 networks: ", "20 networks: "):
-        assert said in judged.said
+        assert said in parts(note).in_full
 
 
 def test_every_proxy_is_judged_at_the_numbers_it_can_be_had_from(judged):
@@ -141,7 +145,7 @@ def test_every_proxy_is_judged_at_the_numbers_it_can_be_had_from(judged):
     assert set(table["proxy"]) == set(chosen("all")) - set(DESIGNED)
     for proxy, own in table.groupby("proxy"):
         found = dict(zip(own["networks"], own["repetitions"], strict=True))
-        assert found == ({1: 10, 5: 4, 20: 1} if proxy in PROXIES else {20: 1}), proxy
+        assert found == ({1: 10, 5: 4, 20: 1} if of_traces(proxy) else {20: 1}), proxy
         assert own["plain_error"].notna().all() == (proxy in ESTIMATES)
     assert (table["missing"] == 0).all()
     assert not table.duplicated(["proxy", "networks"]).any()
@@ -151,7 +155,7 @@ def test_costs_are_in_trainings_of_a_network_on_everything(judged):
     traces, n = judged.registry.cell(judged.everything).traces(), len(judged.registry.scores(judged.loo))
     assert traces.member.tolist() == list(range(MOST))
     for own in judged.table.itertuples():
-        if own.proxy not in PROXIES:
+        if not of_traces(own.proxy):
             assert own.cost == pytest.approx(MOST * round(0.7 * n) / n)
             continue
         observers = ["fit", *([NEEDS[own.proxy]] if own.proxy in NEEDS else [])]

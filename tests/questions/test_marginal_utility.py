@@ -14,6 +14,7 @@ from studies import refused, uri
 from entrypoints.marginal_utility import marginal_utility
 from memreg.questions.marginal_utility import MarginalUtility, affected
 from memreg.registry import Registry
+from memreg.show.notes import IN_FULL
 
 SOME = ("--members", "6", "--neighbours", "groups", "--workers", "2")
 
@@ -30,7 +31,8 @@ def answer(name):
 def test_arms_are_trained_compared_and_reused(tool):
     cell, do = tool
     out = do(marginal_utility, "--cell", cell, "--thresholds", "0.3,0.6", *SOME)
-    assert "At 0.30: without the" in out
+    end = out[out.index("Test accuracy without the examples that score a threshold or more") :]
+    assert len([line for line in end.splitlines() if line]) <= 10
     run, table, files = answer("marginal_utility")
     assert files == {"figures/marginal_utility.png"}
     assert set(table["arm"]) == {"scored", "random", "verified", "thinned", "below"}
@@ -50,6 +52,9 @@ def test_arms_are_trained_compared_and_reused(tool):
         return (found.predicted[:6, n:] == label[n:]).mean()
 
     assert row["difference"] == pytest.approx(100 * (accuracy(own) - accuracy(everything["cell"])))
+    assert re.search(rf"\n +0\.60 +{row['removed']} +6 +{row['difference']:+.2f} ", end)
+    note = run.data.tags["mlflow.note.content"]
+    assert f"At 0.60: without the {row['removed']} examples that score it" in note.partition(IN_FULL)[2]
     assert run.data.metrics["difference/scored/0.60"] == pytest.approx(row["difference"])
     x, y = (registry.predictions(c) for c in (own, everything["cell"]))
     n = x.included.shape[1]

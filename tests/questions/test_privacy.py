@@ -1,5 +1,6 @@
 """`memreg privacy`: what it keeps, what it says, and what becomes of it when a cell grows."""
 
+import re
 from dataclasses import replace
 
 import mlflow
@@ -12,9 +13,10 @@ from memreg import notebook
 from memreg.cli import memreg
 from memreg.errors import MemregError
 from memreg.estimators.statistics import PRIVACY
+from memreg.estimators.traces import Traces
 from memreg.registry import Registry
 from memreg.registry.shards import write_shard
-from memreg.scoring.privacy import attack, margins_of, separations_in_halves
+from memreg.scoring.privacy import attack, margins_of, queries_of, separations_in_halves
 
 CELLS = [{"dataset": "digits+subset=300", "augmentation": 0, "epochs": e} for e in (4, 8, 16)]
 
@@ -79,7 +81,7 @@ def test_privacy_is_correlated_with_test_accuracy_like_any_statistic(attacked, m
     out = program(
         monkeypatch, capsys, memreg, "correlation", "--study", "fitting", "--statistic", "privacy/rmia/auc"
     )
-    assert "Membership inference's AUC (RMIA) with test accuracy over 3 cells" in out
+    assert "Whether membership inference's AUC (RMIA) goes with test accuracy over 3 cells" in out
     bad_input(
         monkeypatch,
         capsys,
@@ -178,3 +180,99 @@ def test_without_margins_of_test_examples_rmia_is_left_out_and_that_is_said(atta
     monkeypatch.setattr("memreg.scoring.privacy.margins_of", lambda cell: without)
     out = program(monkeypatch, capsys, memreg, "privacy", "--cell", cell.hash)
     assert "RMIA is left out" in " ".join(out.split())
+
+
+def test_networks_that_kept_queries_are_attacked_by_views_too(tmp_path, monkeypatch, capsys):
+    """The refusal says the command, which is run as it is said; first of half the members."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    cells = [{"dataset": "digits+subset=300", "augmentation": 0, "epochs": 16}]
+    cell = run(tiny(members=40, cells=cells), tmp_path, "asked").cells["cell"][0]
+    program(monkeypatch, capsys, memreg, "privacy", "--cell", cell)
+    plain = Registry().cell(cell)
+    wrong = ("privacy", "--cell", cell, "--queries", "two")
+    bad_input(monkeypatch, capsys, memreg, *wrong, match="valid boolean")
+    said = bad_input(monkeypatch, capsys, memreg, "privacy", "--queries", "--cell", cell)
+    words = said.split("`")[1].split()[1:]
+    assert words[1:] == [
+        *("--like", cell[:12], "--members", "40", "--trace", "40", "--checkpoints", "1"),
+        *("--observers", "queries"),
+    ], said
+    some = [*words, "--trace", "10"]
+    program(monkeypatch, capsys, memreg, *some)
+    bad_input(
+        monkeypatch,
+        capsys,
+        memreg,
+        *("privacy", "--cell", cell, "--queries"),
+        match="of whose members 10 kept queries, has one block of members",
+    )
+    program(monkeypatch, capsys, memreg, *words, "--trace", "30")
+    out = " ".join(program(monkeypatch, capsys, memreg, "privacy", "--cell", cell, "--queries").split())
+    assert "30 members, each attacked with the others by 9 queries an image" in out
+    assert "Of the cell's 40 members 30 kept queries, and count." in out
+
+    program(monkeypatch, capsys, memreg, *words)
+    out = " ".join(
+        program(monkeypatch, capsys, memreg, "privacy", "--cell", cell, "--queries", "true").split()
+    )
+    assert "40 members, each attacked with the others by 9 queries an image" in out
+    assert "kept queries, and count" not in out
+    assert "RMIA is left out: it compares with test images, of which no views were kept" in out
+    found = Registry().cell(cell)
+    metrics = {key: value for key, value in found.metrics.items() if value == value}
+    for key, value in plain.metrics.items():
+        if key.startswith("privacy/"):
+            assert found.metrics[key] == pytest.approx(value, nan_ok=True), "plain privacy stays"
+    gain = metrics["privacy_queries/auc"] - metrics["privacy/auc"]
+    assert metrics["privacy_queries/gain/auc"] == pytest.approx(gain)
+    assert metrics["privacy_queries/gain/auc_low"] < gain < metrics["privacy_queries/gain/auc_high"]
+    said = re.search(r"By the image alone it finds .* \(AUC (.*?)\): .*, (\S+) \[.*\] of AUC\.", out)
+    assert said, out
+    assert [float(word) for word in said.groups()] == pytest.approx([metrics["privacy/auc"], gain], abs=5e-4)
+    assert not [key for key in metrics if key.startswith("privacy_queries/rmia")]
+
+    table, known = found.scores("privacy_queries"), queries_of(found).known
+    assert len(known.views) == 8
+    trace = found.traces("queries", "margin")
+    for view, kept in zip(known.views, np.moveaxis(trace["queries"], 2, 0), strict=True):
+        assert (view == kept).all()
+    assert (known.margin == found.members().margin[:, :300]).all(), "the networks that are stored"
+    mean = np.mean([known.margin, *known.views], axis=0, dtype=float)
+    for i in (0, 150, 299):
+        with_it, without = mean[known.included[:, i], i], mean[~known.included[:, i], i]
+        auc = np.mean(np.subtract.outer(with_it, without) > 0)
+        assert table["score"][i] == pytest.approx(auc, abs=0.01)
+    assert plain.scores("privacy").equals(found.scores("privacy"))
+    (analysis,) = mlflow.MlflowClient(uri(tmp_path)).search_runs(
+        [mlflow.get_experiment_by_name("memreg").experiment_id],
+        "tags.`memreg.kind` = 'analysis' and metrics.`privacy_queries/gain/auc` > -1",
+        max_results=1,
+    )
+    assert "scores-privacy_queries.parquet" in {
+        f.path for f in mlflow.MlflowClient(uri(tmp_path)).list_artifacts(analysis.info.run_id)
+    }
+
+
+def test_queries_of_a_network_that_diverged_are_not_asked(attacked, monkeypatch):
+    """Nor those that are not numbers."""
+    directory, outcome = attacked
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    cell = Registry().cell(outcome.cells["cell"][0])
+    members = cell.members("included")
+    rng = np.random.default_rng(0)
+
+    def traces(self, *quantities):
+        for m, included in zip(members.member, members.included, strict=True):
+            margin = rng.normal(3, 1, (1, 2, 300)).astype(np.float16)
+            queries = rng.normal(3, 1, (1, 300, 8)).astype(np.float16)
+            queries[0, 5, 3] = np.nan if m == 3 else 0
+            own = {"margin": margin} | ({} if m == 7 else {"queries": queries})
+            steps = np.array([3, 6], np.int32)
+            yield Traces(np.array([m], np.int32), included[None], steps, steps / 6, {}, own)
+
+    monkeypatch.setattr("memreg.registry.StoredCell.each_trace", traces)
+    found = queries_of(cell)
+    assert len(found.known.block) == 38
+    assert found.left_out == 2
+    assert (found.known.included == members.included[~np.isin(members.member, [3, 7])]).all()

@@ -77,13 +77,17 @@ def test_targets_are_filled_by_full_cells_and_shown(done):
     directory, out = done
     with contextlib.chdir(directory):
         cells = Registry(uri(directory)).cells("found")
+        note = Registry(uri(directory)).study_run("found").data.tags["mlflow.note.content"]
     assert len(cells) == 3
     assert (cells["members"] == 10).all()
     assert (abs(cells["test_accuracy"] - [0.7, 0.8, 0.9]) <= 0.04).all()
     assert "3 of 3 targets filled" in out
     table = out[out.index("target ") :]
     for hash_, target in zip(cells["cell"], ("70.0%", "80.0%", "90.0%"), strict=True):
-        assert any(hash_[:8] in line and target in line for line in table.splitlines())
+        shown = any(hash_[:8] in line and target in line for line in table.splitlines())
+        assert shown == (target != "80.0%"), "of more than two the lowest and the highest"
+        assert any(hash_[:8] in line and f"| {target} |" in line for line in note.splitlines())
+    assert len([line for line in out[out.index("3 of 3 targets") :].splitlines() if line]) <= 10
     assert "viewStateShareKey=found" in out
     assert f"optuna-dashboard {storage_url(uri(directory))}" in out
     assert "\x1b" not in out

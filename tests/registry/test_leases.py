@@ -102,7 +102,7 @@ def test_the_second_driver_says_who_is_at_work_and_stops_and_takes_over_from_the
 def test_the_second_driver_waits_as_asked_and_trains_what_is_then_missing(store_uri, done):
     first = at_work(start(TINY["cells"][:1], members=5000))
     second = start(TINY["cells"][:2], "--wait", "900", study="second")
-    waiting = rf"warning: waiting: \w+ \(study tiny, process {first.pid} .* is at work on vgg3-w8 on "
+    waiting = rf"waiting: \w+ \(study tiny, process {first.pid} .* is at work on vgg3-w8 on "
     while not re.match(waiting, line := second.stdout.readline()):
         assert line, second.communicate()
     os.kill(first.pid, signal.SIGINT)

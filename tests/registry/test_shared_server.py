@@ -95,7 +95,7 @@ def test_queries_and_analyses(team, registry, monkeypatch, capsys):
     cell = registry.cells()["cell"][0]
     assert cell[:8] in program(monkeypatch, capsys, memreg, "cells", "--study", "tiny")
     assert len(program(monkeypatch, capsys, memreg, "scores", cell, "--csv").splitlines()) == 301
-    assert "over 4 cells of 20 members" in team.run("analysis.correlation", "--study", "tiny")
+    assert "Among 4 cells of 20 members" in team.run("analysis.correlation", "--study", "tiny")
     assert "20 members" in team.run("analysis.memorization", "--cell", cell, "--estimator", "peers")
     assert "conditioned" in registry.scores(cell, estimator="peers")
     client = mlflow.MlflowClient()

@@ -3,13 +3,17 @@
 import base64
 import io
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
+from parts import absent
 from PIL import Image
+from playwright import sync_api
 from studies import bad_input, program, run, tiny, uri
 
 from analysis.influence import influence
@@ -19,7 +23,11 @@ from memreg.cli import memreg
 from memreg.registry import Registry
 from memreg.registry.provenance import project_command
 from memreg.show.report import report
-from memreg.show.report.cells import EDGES, ROOM, histogram, png
+from memreg.show.report.cells import EDGES, ROOM, histogram, most_memorized, png
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 class Page(HTMLParser):
@@ -149,15 +157,17 @@ def test_a_histogram_has_every_score_and_no_taller_bar_than_one():
     assert {round(b.x * (len(EDGES) - 1)) for b in bars} == {0, 10, 49}
 
 
-def test_made_again_it_has_what_was_analysed_since(planted, tool, tmp_path, monkeypatch, capsys):
-    cell, there = tool
-    there(memreg, "report", "subsets")
-    before = page_of(planted[0], Registry().study_run("subsets").info.run_id)
-    there(influence, "--cell", cell[:12])
-    assert "report.html of run" in there(memreg, "report", "subsets")
-    after = Page(page_of(planted[0], Registry().study_run("subsets").info.run_id))
-    assert f"Influence of {cell[:12]}" in after.words
-    assert "pairs of a training and a test example have an influence of" in after.words
+def test_made_again_it_has_what_was_analysed_since(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    study = run(tiny(members=30, cells=[{"dataset": "digits+subset=100"}]), tmp_path)
+    cell = study.cells["cell"][0]
+    before = page_of(tmp_path, study.run_id)
+    program(monkeypatch, capsys, influence, "--cell", cell[:12])
+    assert "report.html of run" in program(monkeypatch, capsys, memreg, "report", "tiny")
+    after = Page(page_of(tmp_path, study.run_id))
+    assert f"Influence of {cell[:8]}" in after.words
+    assert "pairs of a training and a test example" in after.words
     assert len(after.all("img")) == len(Page(before).all("img")) + 1
 
 
@@ -172,3 +182,92 @@ def test_the_command_that_reproduces_it():
     assert "secret" not in project_command(secret)
     assert project_command(["/usr/bin/pytest", "-x"]) == ""
     assert project_command(["-m"]) == ""
+
+
+@pytest.fixture
+def opened(text, tmp_path):
+    """The page in Chromium."""
+    if CHROMIUM is None:
+        absent("Chromium is not installed (apt-get install chromium)")
+    alone = tmp_path / "report.html"
+    alone.write_text(text, encoding="utf-8")
+    with sync_api.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page()
+        page.goto(alone.as_uri())
+        yield page
+        browser.close()
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_wider_than_the_window_or_than_its_own_place(opened, width):
+    opened.set_viewport_size({"width": width, "height": 900})
+    assert opened.evaluate("document.documentElement.scrollWidth") == width
+    over = (
+        "[...document.querySelectorAll('td, h1, .memorized figure')]"
+        ".filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"
+    )
+    assert opened.evaluate(over) == []
+
+
+def test_it_prints_on_few_pages_with_all_intervals(opened, tmp_path):
+    paper = tmp_path / "report.pdf"
+    opened.pdf(path=paper, format="A4")
+    opened.emulate_media(media="print")
+    assert opened.locator("details.full p").first.bounding_box()["height"] > 0
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) <= 3
+
+
+def test_the_answer_and_its_figure_and_numbers_and_the_words_come_first(text):
+    at = [
+        text.index(mark)
+        for mark in (
+            "<h1>Memorization and test accuracy</h1>",
+            "<p>Among 4 cells of 20 members",
+            'alt="Each point is a cell',
+            "test accuracy of the cells",
+            "<dt>Score:</dt>",
+            "<summary>In full, with all intervals</summary>",
+            "Pearson r = ",
+            "More figures",
+            "The most memorized examples",
+            "<h2>Cells</h2>",
+            "How to reproduce it",
+        )
+    ]
+    assert at == sorted(at)
+
+
+def test_ties_are_broken_by_the_interval_and_the_members_left_out_and_not_by_the_index():
+    scores = pd.DataFrame(
+        {
+            "example": range(5),
+            "score": [1.0, 1.0, 1.0, 1.0, 0.5],
+            "low": [0.4, 0.6, 0.6, 0.6, 0.4],
+            "excluded_count": [9, 6, 7, 7, 9],
+            "included_count": [20, 20, 20, 20, 20],
+        }
+    )
+    assert most_memorized(scores)["example"].tolist() == [2, 3, 1, 0, 4]
+    assert most_memorized(scores[["example", "score"]])["example"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_cell_alone_says_what_it_memorizes_and_shows_wrong_labels_with_the_true_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cell = {"dataset": "digits+subset=200+noise=0.2", "augmentation": 0, "epochs": 30, "batch_size": 32}
+    outcome = run(tiny(members=20, cells=[cell], description="One."), tmp_path)
+    text = page_of(tmp_path, outcome.run_id)
+    stored = Registry(uri(tmp_path)).cell(outcome.cells["cell"][0])
+    metrics, (at,) = stored.metrics, [outcome.cells.iloc[0]]
+    assert f"<h1>What vgg3-w8 memorizes of {cell['dataset']}</h1>" in text
+    assert f"{metrics['memorized_fraction/0.25']:.1%} [" in outcome.said
+    assert outcome.said in Page(text).words
+    assert f"<strong>{at['test_accuracy']:.1%}</strong>" in text
+    assert text.count('<img class="figure"') == 1
+    best = stored.described(most_memorized(stored.scores()))
+    wrong = best[best["label"] != best["clean_label"]]
+    assert len(wrong) > 4
+    for e in best.itertuples():
+        truth = f", truly {e.clean_label}" if e.label != e.clean_label else ""
+        assert f'alt="training example {e.example}, label {e.label}{truth}"' in text
+    assert Page(text).words.count("truly") == len(wrong) + 1

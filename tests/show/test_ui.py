@@ -13,22 +13,11 @@ from urllib.parse import quote
 
 import mlflow
 import pytest
-from parts import absent
-from playwright import sync_api
+from browser import chromium
 from servers import free_port, wait_for
 from studies import uri
 
 from memreg.registry.view import study_links
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _chromium():
-    if CHROMIUM is None:
-        absent("Chromium is not installed (apt-get install chromium)")
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +44,7 @@ def server(study):
 
 @pytest.fixture(scope="module")
 def page(server):
-    with sync_api.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1700, "height": 1000})
         page.set_default_timeout(60_000)
         page.add_init_script(
@@ -64,7 +52,6 @@ def page(server):
             "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
         )
         yield page
-        browser.close()
 
 
 def picture(page, name):

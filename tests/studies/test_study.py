@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.feather
 import pytest
+import torch
 from studies import TINY, run, same_bits, tiny, uri
 
 from memreg.errors import MemregError, TakenError
@@ -56,6 +57,7 @@ def test_runs_are_the_contract_read_without_memreg(done):
         low, high = (data.metrics[f"memorized_fraction_{end}/0.25"] for end in ("low", "high"))
         assert 0 <= low <= data.metrics["memorized_fraction/0.25"] <= high <= 1
         assert tags["memreg.metrics"] == "2"
+        assert tags["memreg.steps"] == f"eager on a CPU with {torch.backends.cpu.get_cpu_capability()}"
         series = client.get_metric_history(cell.info.run_id, "member/test_accuracy")
         assert [m.step for m in sorted(series, key=lambda m: m.step)] == list(range(20))
         assert np.mean([m.value for m in series]) == pytest.approx(data.metrics["test_accuracy"])

@@ -3,9 +3,10 @@
 import inspect
 
 import pytest
+from parts import needs
 
 from memreg.errors import MemregError
-from memreg.estimators.proxies import PROXIES
+from memreg.scoring.proxies import BY_TRACES, LIBRARY
 from memreg.testing import ProxySuite
 
 NOT_OF_DIFFICULTY = ("variability",)
@@ -52,10 +53,12 @@ def of_an_observer(traces):
 TESTS = [name for name, _ in inspect.getmembers(ProxySuite, inspect.isfunction) if name.startswith("test_")]
 
 
-@pytest.mark.parametrize("proxy", PROXIES)
+@pytest.mark.parametrize("proxy", BY_TRACES)
 class TestProxies(ProxySuite):
     @pytest.fixture(autouse=True)
     def _named(self, proxy):
+        if proxy in LIBRARY:
+            needs(LIBRARY[proxy])
         self.name, self.ranks_the_unlearned = proxy, proxy not in NOT_OF_DIFFICULTY
 
 

@@ -10,6 +10,7 @@ from memreg.show.figures.marginal_utility import marginal_utility
 from memreg.show.figures.pictures import subpopulations
 from memreg.show.figures.privacy import attack_curves, vulnerability
 from memreg.show.figures.scores import score_distribution
+from memreg.show.figures.search import search
 from memreg.show.figures.style import save
 from memreg.show.figures.thresholds import thresholds
 from memreg.show.figures.trajectories import trajectories
@@ -27,6 +28,7 @@ __all__ = [
     "marginal_utility",
     "save",
     "score_distribution",
+    "search",
     "subpopulations",
     "thresholds",
     "trajectories",

@@ -17,6 +17,7 @@ from memreg.show.figures.style import (
     colours,
     drawing,
     label,
+    legend_below,
     only_words,
     without,
 )
@@ -55,7 +56,7 @@ def correlation(
         axes.set_xlabel("Test accuracy (%)")
         axes.set_ylabel(label(statistic))
         axes.set_title(title(pooled, within), loc="left", fontsize=11 if within is None else 10)
-        figure.legend(handles=keys, loc="outside right upper")
+        legend_below(figure, keys)
     return figure
 
 

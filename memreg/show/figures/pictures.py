@@ -1,5 +1,6 @@
 """The paper's Figure 1: images, and the training images they learn from."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from memreg.show.figures.style import COLOURS, drawing
 
 Picture = tuple[NDArray[np.uint8], str]
 """An image [height, width, channels] and what is written under it."""
+LONGEST = 16
+"""Characters of a line under an image, so that none runs into the next image's."""
 
 
 def subpopulations(rows: Sequence[tuple[Picture, Sequence[Picture]]]) -> Figure:
@@ -36,4 +39,5 @@ def picture(axes: Axes, shown: Picture) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(False)
-    axes.set_xlabel(caption, fontsize=9)
+    lines = (textwrap.fill(line, LONGEST) for line in caption.splitlines())
+    axes.set_xlabel("\n".join(lines), fontsize=9)

@@ -16,20 +16,22 @@ from memreg.show.figures.style import COLOURS, GREY, drawing
 POINTS = 60
 COLUMNS = 7
 """Images beside each other."""
-STYLES = {"online": "-", "offline": "--", "rmia": "-.", "threshold": ":"}
+STYLES = {"online": "-", "offline": "--", "rmia": "-.", "threshold": ":", "image": (0, (5, 1, 1, 1))}
+LABELS = ATTACKS | {"image": "LiRA, online, the image alone"}
 
 
 def attack_curves(curves: Mapping[str, Curves], title: str) -> Figure:
-    """The receiver operating characteristic of each attack, on logarithmic axes, with the 95 % band over
-    members of the first. What FEWEST false positives cannot hold is left out."""
+    """The receiver operating characteristic of attacks, on logarithmic axes, with the 95 % band over members
+    of the first; curves: by a name of LABELS. What FEWEST false positives cannot hold is left out."""
     with drawing((6.4, 5.6)) as figure:
         axes = figure.subplots()
         whole = {name: curve.whole for name, curve in curves.items()}
         least = min(max(FEWEST / min(curve.negatives for curve in whole.values()), 1e-5), 0.5)
         at = np.geomspace(least, 1, POINTS)
         for colour, (name, curve) in zip(COLOURS, whole.items(), strict=False):
-            label = f"{ATTACKS[name]}: AUC {curve.auc:.3f}"
-            axes.plot(at, curve.true_positive_at(at), STYLES[name], color=colour, label=label)
+            label = f"{LABELS[name]}: AUC {curve.auc:.3f}"
+            style = STYLES[name]
+            axes.plot(at, curve.true_positive_at(at), linestyle=style, color=colour, label=label)
         first = next(iter(curves.values()))
         low, high = np.clip(_ends(first, at), least / 10, 1)
         axes.fill_between(at, low, high, color=COLOURS[0], alpha=0.2, linewidth=0, label="95 % over members")
@@ -77,9 +79,8 @@ def vulnerability(
         known = f"\nSpearman's rho = {rho:.2f} [95 %: {low:.2f}, {high:.2f}] between halves of the members"
         axes.set_title(title + (known if rho == rho else ""), loc="left", fontsize=10)
         for part, (name, pictures) in zip(below, exceptions.items(), strict=True):
-            part.suptitle(
-                f"{name} (below each: label, AUC, memorization score)", fontsize=10, x=0.01, ha="left"
-            )
+            said = f"{name} (below each its label, then AUC and memorization score)"
+            part.suptitle(said, fontsize=10, x=0.01, ha="left")
             for ax, one in zip(part.subplots(1, COLUMNS), [*pictures, *[None] * COLUMNS], strict=False):
                 if one is None:
                     ax.set_axis_off()

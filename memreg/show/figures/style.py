@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -46,7 +47,7 @@ def drawing(size: tuple[float, float] = SIZE) -> Iterator[Figure]:
 
 def only_words(text: str) -> Figure:
     """A figure that says why there is nothing to draw."""
-    with drawing() as figure:
+    with drawing((SIZE[0], 1.6)) as figure:
         axes = figure.subplots()
         axes.text(0.5, 0.5, text, ha="center", va="center", linespacing=1.5)
         axes.set_axis_off()
@@ -100,7 +101,7 @@ def cell_legend(points: pd.DataFrame) -> list[Line2D]:
     ]
 
 
-def legend_below(figure: Figure, keys: Sequence[Line2D]) -> None:
+def legend_below(figure: Figure, keys: Sequence[Artist]) -> None:
     """A legend below all axes, in as many columns as its texts leave room for."""
     longest = max(len(str(key.get_label())) for key in keys)
     columns = max(1, min(4, len(keys), ROW // (longest + 6)))

@@ -17,7 +17,8 @@ STYLES = ((COLOURS[1], "^-"), (COLOURS[2], "v-"), (COLOURS[0], "o-"))
 def trajectories(of: Mapping[str, Trajectories]) -> Figure:
     """By data set; at most three, those that come first."""
     panels = min(MOST, len(of))
-    with drawing((8.0 if panels == 1 else 4.8 * panels, 5.6)) as figure:
+    moves = any(moving.shares.share.any() for moving in islice(of.values(), panels))
+    with drawing((8.0 if panels == 1 else 4.8 * panels, 5.6 if moves else 2.6)) as figure:
         grid = figure.subplots(1, panels, squeeze=False)[0]
         for axes, (name, moving) in zip(grid, islice(of.items(), panels), strict=True):
             (_panel if moving.shares.share.any() else _nothing)(axes, moving)

@@ -1,9 +1,16 @@
 """What each figure shows, for its caption and for who cannot see it."""
 
+PHOTOGRAPHS = ("subpopulations", "privacy_memorization", "weights", "disagreement")
+"""Figures that show images, whose colours stay as they are in the dark."""
 CAPTIONS = {
-    "correlation": "Memorization over test accuracy, a point per cell with 95 % intervals, and the "
-    "regression line with its 95 % band (the paper's Figure 3). Over several data sets what is pooled also "
-    "tells them apart, and its intervals are for other cells of the same data sets.",
+    "correlation": "Each point is a cell: how much of its training set its networks memorize, over how well "
+    "they do on test images, with 95 % intervals. The line is the regression over all cells with its 95 % "
+    "band (the paper's Figure 3). Over several data sets it also tells them apart, and its intervals are for "
+    "other cells of the same data sets.",
+    "search": "Each point is a trial, a recipe that was tried, with the test accuracy of its networks: those "
+    "whose cells were chosen are filled. Most others were stopped after a few networks.",
+    "scores": "How many training examples have which score. Near 0: right or "
+    "wrong whether seen or not. Near 1: right only if seen, that is, memorized.",
     "thresholds": "The correlation with test accuracy over the threshold from which an example counts as "
     "memorized, with its 95 % band, which is for other cells of the same data sets.",
     "identity": "How much of the correlation is arithmetic. Left: memorization over included minus test "
@@ -39,3 +46,8 @@ CAPTIONS = {
 def caption(name: str) -> str:
     """Give the caption of a figure by the name of its file, without the suffix."""
     return CAPTIONS.get(name, name.replace("_", " "))
+
+
+def place(name: str) -> int:
+    """Where a figure stands among others: the first answers, those that are not known come last."""
+    return list(CAPTIONS).index(name) if name in CAPTIONS else len(CAPTIONS)

@@ -17,15 +17,16 @@ from memreg.errors import MemregError
 from memreg.estimators.statistics import HEADLINE, bound_keys, fraction_key
 from memreg.estimators.threshold import reaches
 from memreg.registry import Registry, StoredCell
+from memreg.show.labelled import called, truth
 
 MOST = 8  # images of a cell
+FEW = 3  # cells, of a study whose cells' own figures are shown where it has none
 ROOM = 2_500_000  # characters of images on the page
 SHOWN = 128  # pixels, at most
 EDGES = np.linspace(-0.25, 1, 51)
 RECIPE = (
     "dataset", "model", "parameters", "epochs", "batch_size", "learning_rate", "warmup", "momentum",
-    "weight_decay", "augmentation", "precision", "design", "r", "design_seed", "targets", "groups", "kept",
-    "neighbours",
+    "weight_decay", "augmentation", "precision", "design", "r", "design_seed",
 )  # fmt: skip
 METRICS = (
     "members",
@@ -52,9 +53,14 @@ class CellPart:
     distribution: str
     """`bars` in words."""
     memorized: list[dict[str, Any]]
-    """Rows of scores.parquet with the highest scores, and `image`, a data URI or ""."""
+    """Rows of scores.parquet with the highest scores; `image`, a data URI or ""; `called`, the label's class,
+    and `truth`, that of the true label where it is another one, else ""."""
     without_images: str
     """Why there are none, else ""."""
+    figure: str
+    """Of its scores, a data URI or ""."""
+    first: bool
+    """Whether no other cell of its data set has a higher test accuracy."""
 
 
 def differing(table: pd.DataFrame) -> tuple[dict[str, Any], list[str]]:
@@ -68,14 +74,15 @@ def cell_parts(
     registry: Registry, table: pd.DataFrame, opened: Callable[[Cell], Dataset]
 ) -> Iterator[CellPart]:
     """A part per row of `Registry.cells`. Images are left out once they have taken their room."""
-    room = ROOM
+    room, seen = ROOM, set[str]()
+    alone = len(table) <= FEW
     rows = records(table.reindex(columns=table.columns.union(pd.Index(METRICS), sort=False)))
     for row, cell in zip(rows, registry.cells_by_run(table["run_id"]), strict=True):
         scores = None if row["design"] == "removal" else _scores(cell)
         if scores is None:
-            yield CellPart(row, [], "", [], "")
+            yield CellPart(row, [], "", [], "", "", first=False)
             continue
-        best = cell.described(scores.nlargest(MOST, ["score", "low"]))
+        best = cell.described(most_memorized(scores))
         images, reason = [""] * len(best), ""
         try:
             shown = opened(cell.cell).train_images[best["example"].to_numpy()]
@@ -86,9 +93,29 @@ def cell_parts(
         except MemregError as error:
             reason = str(error)
         room -= sum(map(len, images))
-        memorized = [{**e, "image": image} for e, image in zip(records(best), images, strict=True)]
-        values = scores["score"].to_numpy()
-        yield CellPart(row, histogram(values), in_words(values), memorized, reason)
+        memorized = [
+            {**e, "image": image, "called": called(cell, e["label"]), "truth": truth(cell, e["example"])}
+            for e, image in zip(records(best), images, strict=True)
+        ]
+        values, first = scores["score"].to_numpy(), row["dataset"] not in seen
+        seen.add(row["dataset"])
+        figure = _figure(cell) if alone else ""
+        yield CellPart(row, histogram(values), in_words(values), memorized, reason, figure, first)
+
+
+def most_memorized(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the highest scores. Ties are broken by the lower end of the interval, by how many members
+    left the example out, by how many had it, and last by its index."""
+    order = ["score", "low", "excluded_count", "included_count"]
+    keys = [key for key in order if key in scores]
+    return scores.sort_values([*keys, "example"], ascending=[False] * len(keys) + [True]).head(MOST)
+
+
+def _figure(cell: StoredCell) -> str:
+    """The distribution of its scores as it is drawn with the cell."""
+    drawn = "figures/scores.png"
+    known = drawn in cell.artifacts.names("figures", ".png")
+    return data_uri(cell.artifacts.get(drawn).read_bytes()) if known else ""
 
 
 def histogram(scores: NDArray[np.float64]) -> list[Bar]:

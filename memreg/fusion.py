@@ -1,0 +1,94 @@
+"""A network's passes compiled into fewer kernels."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from memreg.exhaustion import out_of_memory
+from memreg.recipe import Recipe
+from memreg.recording import first_step
+from memreg.static_step import StaticStep
+
+log = logging.getLogger(__name__)
+
+STEPS = 5000
+"""Steps of a member from which on it pays to compile, which takes a minute or two for each cell."""
+APART = {"float32": 0.01, "bf16": 0.1}
+"""How far gradients, and changes of buffers, may be from those of more kernels, as a share of their length:
+several times what rounding does, and far below what any fault would do."""
+
+
+def worth_it(recipe: Recipe, n_train: int) -> bool:
+    """Whether a member is trained for long enough."""
+    return recipe.epochs * n_train >= STEPS * recipe.batch_size
+
+
+class Fusion:
+    """Compiled once for all networks of a kind, whose weights are arguments: of one class torch compiles a
+    few modules, and runs the others as they are without a word. One fusion is in use at a time: a new one
+    lets go of what the last one compiled.
+
+    Kernels are not timed against each other, which would choose the bits.
+    """
+
+    def __init__(self, network: nn.Module, precision: str) -> None:
+        torch._dynamo.reset()
+        self._network, self._precision = network, precision
+        self._compiled: Callable[..., Tensor] | None = None
+        self._sound: bool | None = None
+
+    def put_into(self, step: StaticStep) -> bool:
+        """Let a step that is loaded take the fused passes. False, and the step is as before, where they
+        cannot be made on this machine or give something else, of which a warning says why."""
+        if self._sound is None:
+            why_not = self._try(step)
+            self._sound = not why_not
+            if why_not:
+                log.warning("networks are trained as they are, not compiled: %s", why_not)
+        step.forward = self._passes(step.network) if self._sound else step.network
+        return self._sound
+
+    def _try(self, step: StaticStep) -> str:
+        """Why fused passes are not taken; "" where they are."""
+        begun = step.copied()
+        expected = self._done(step, begun)
+        try:
+            step.forward = self._passes(step.network)
+            found = self._done(step, begun)
+        except Exception as error:  # whatever stands in a compiler's way
+            if out_of_memory(error):
+                raise
+            return str(error).strip().partition("\n")[0] or type(error).__name__
+        finally:
+            step.forward = step.network
+        far = max(apart(a, b) for a, b in zip(expected, found, strict=True))
+        return "" if far <= APART[self._precision] else f"a first step is another one, by {far:.0%}"
+
+    def _done(self, step: StaticStep, begun: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """What a step does: velocities, which are gradients then, and changes of buffers."""
+        first_step(step, step, begun)
+        changes = [(now - then).double() for now, then in zip(step.state, begun, strict=True)]
+        return [v.double() for v in step.velocities], changes[len(list(step.network.parameters())) :]
+
+    def _passes(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
+        if self._compiled is None:
+            from torch._inductor import config
+
+            config.deterministic = True
+            given = partial(functional_call, self._network)
+            self._compiled = torch.compile(given, dynamic=False, fullgraph=True)
+        compiled, own = self._compiled, {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        return lambda images: compiled(own, (images,))
+
+
+def apart(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
+    """|a - b| / |a| over all of them; infinite where a value is no number."""
+    between = sum(float((x - y).square().sum()) for x, y in zip(a, b, strict=True))
+    length = sum(float(x.square().sum()) for x in a)
+    if not between:
+        return 0.0
+    return float((between / length) ** 0.5) if between == between and length else float("inf")

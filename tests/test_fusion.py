@@ -1,0 +1,144 @@
+"""Compiled passes, on a CPU: the same numbers but for rounding, or none."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from memreg import together
+from memreg.data import load
+from memreg.data.memory import tensor
+from memreg.fusion import Fusion, apart
+from memreg.recipe import Recipe
+from memreg.static_step import StaticStep
+from memreg.together import Places, let_go, places_for
+from memreg.training import augmentation_of, batch_order, deterministic, new_model
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits+subset=100")
+
+
+def recipe(**changes):
+    return Recipe(**{"model": "resnet8-w4", "epochs": 2, "batch_size": 32, "learning_rate": 0.1, **changes})
+
+
+def network(asked, dataset, seed=0):
+    torch.manual_seed(seed)
+    return new_model(asked, dataset, torch.device("cpu"))
+
+
+def loaded(asked, dataset, seed=0):
+    """A step that may be taken, of a network on images like these."""
+    step = StaticStep(
+        network(asked, dataset), asked, tensor(dataset.train_images), tensor(dataset.train_labels), 4
+    )
+    generator = torch.Generator().manual_seed(seed)
+    order = batch_order(torch.arange(dataset.n_train), 4, asked.batch_size, generator)
+    begun = network(asked, dataset, seed)
+    draws = augmentation_of(asked, dataset, order.numel(), generator)
+    step.load([*begun.parameters(), *begun.buffers()], order, draws)
+    return step
+
+
+def after_four(step):
+    begun = step.copied()
+    step.begin()
+    for _ in range(4):
+        step()
+    return [now - then for now, then in zip(step.copied(), begun, strict=True) if now.is_floating_point()]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_fused_steps_are_those_of_more_kernels_but_for_rounding(precision, digits):
+    from torch._dynamo.utils import counters
+
+    asked = recipe(model="vgg3-w4", precision=precision)
+    expected = after_four(loaded(asked, digits))
+    compiled = Fusion(network(asked, digits), precision)
+    with deterministic():
+        for graphs in (1, 0):  # the second network is given what was compiled for the first
+            before = counters["stats"]["unique_graphs"]
+            step = loaded(asked, digits)
+            begun = step.copied()
+            assert compiled.put_into(step)
+            assert step.forward is not step.network
+            with torch.no_grad():
+                for mine, value in zip(step.state, begun, strict=True):
+                    mine.copy_(value)
+            assert apart(expected, after_four(step)) < {"float32": 1e-3, "bf16": 0.2}[precision]
+            assert counters["stats"]["unique_graphs"] == before + graphs
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ("logits", "another one, by "),
+        ("buffers", "another one, by "),
+        ("no compiler", "Cannot find a working"),
+    ],
+)
+def test_what_gives_something_else_is_not_used_and_why_is_said(wrong, why, digits, monkeypatch, caplog):
+    def compiled(passes, **_):
+        def something_else(own, images):
+            if wrong == "no compiler":
+                raise RuntimeError("Cannot find a working triton installation")
+            if wrong == "buffers":  # those that it updates are others
+                own = {name: value.clone() if "running" in name else value for name, value in own.items()}
+            return passes(own, images) * (1.05 if wrong == "logits" else 1)
+
+        return something_else
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    asked = recipe()
+    step = loaded(asked, digits)
+    fusion = Fusion(network(asked, digits), "float32")
+    assert not fusion.put_into(step)
+    assert not fusion.put_into(step)
+    assert step.forward is step.network
+    assert why in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_memory_that_runs_out_is_told(digits, monkeypatch):
+    def compiled(passes, **_):
+        def refused(own, images):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+        return refused
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    with pytest.raises(torch.OutOfMemoryError):
+        Fusion(network(recipe(), digits), "float32").put_into(loaded(recipe(), digits))
+
+
+def test_members_of_fused_places_do_not_depend_on_who_is_beside_them(digits, monkeypatch):
+    """With passes that are not compiled: those who share them are what is tested."""
+    monkeypatch.setattr(torch, "compile", lambda passes, **_: partial(passes))
+    asked = recipe()
+    given = [(torch.rand(digits.n_train).numpy() < 0.5, seed) for seed in range(3)]
+    found = []
+    for most in (1, 4):
+        monkeypatch.setattr(together, "places_for", lambda *_, most=most: Places(most, fused=True))
+        found.append(together.train_together(asked, digits, given, 50, "cpu"))
+        let_go()
+    for alone, beside in zip(*found, strict=True):
+        assert alone.step == beside.step == "eager and fused"
+        assert (alone.margin == beside.margin).all()
+
+
+def test_passes_are_compiled_where_members_are_trained_for_long(digits):
+    long = recipe(epochs=2000)
+    assert 2000 * digits.n_train / 32 > 5000
+    assert places_for(long.model_copy(update={"model": "vit-micro"}), digits).fused
+    assert not places_for(recipe(model="vit-micro"), digits).fused
+    assert not places_for(long, digits).fused  # a stack
+
+
+def test_how_far_apart():
+    a = [torch.tensor([3.0, 0.0]), torch.tensor([4.0])]
+    assert apart(a, a) == 0
+    assert apart(a, [torch.tensor([3.0, 0.0]), torch.tensor([4.5])]) == pytest.approx(0.1)
+    assert apart([torch.zeros(2)], [torch.ones(2)]) == float("inf")
+    assert apart(a, [torch.tensor([3.0, float("nan")]), torch.tensor([4.0])]) == float("inf")
