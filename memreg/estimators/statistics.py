@@ -1,5 +1,7 @@
 """The statistics of a cell's scores, by the names that MLflow has them under."""
 
+from typing import NamedTuple
+
 from memreg.estimators.threshold import THRESHOLDS
 
 HEADLINE = 0.25
@@ -53,13 +55,30 @@ def privacy_key(attack: str, name: str, beginning: str = OF_PRIVACY) -> str:
     return beginning + (name if attack == "online" else f"{attack}/{name}")
 
 
-PRIVACY = {privacy_key(attack, name): (attack, name) for attack in ATTACKS for name in TOLD}
-"""Statistics of privacy: the attack and what is said of it, by metric name."""
+class Achieved(NamedTuple):
+    """A statistic of privacy."""
+
+    attack: str
+    told: str
+    """What of TOLD is said of it."""
+    queries: bool
+    """Whether views of the images are queries too."""
+
+
+PRIVACY = {
+    privacy_key(attack, told, beginning): Achieved(attack, told, beginning == OF_QUERIES)
+    for beginning in (OF_PRIVACY, OF_QUERIES)
+    for attack in ATTACKS
+    for told in TOLD
+    if (beginning, attack) != (OF_QUERIES, "rmia")  # there are no views of the test examples that it takes
+}
+"""Statistics of privacy by metric name."""
 
 
 def privacy_in_words(statistic: str) -> str:
     """One of PRIVACY within a sentence."""
-    attack, name = PRIVACY[statistic]
+    attack, name, queries = PRIVACY[statistic]
     rates = {rate_key(rate): f"true-positive rate at a false-positive rate of {rate:.1%}" for rate in RATES}
     what = rates.get(name, {"auc": "AUC"}.get(name, name.replace("_", " ")))
-    return f"membership inference's {what} ({ATTACKS[attack]})"
+    views = ", by views of the images too" if queries else ""
+    return f"membership inference's {what} ({ATTACKS[attack]}{views})"

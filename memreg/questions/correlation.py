@@ -128,8 +128,8 @@ def _of_privacy(cell: StoredCell, statistic: str) -> tuple[Tally, Extra]:
 
     Raises `MemregError` where its members cannot be attacked.
     """
-    by, name = PRIVACY[statistic]
-    margins, scores = attack(cell, (by,))
+    by, name, queries = PRIVACY[statistic]
+    margins, scores = attack(cell, (by,), queries)
     if by not in scores.scores:
         raise MemregError(
             f"{cell} has no margins of test examples, which {ATTACKS[by]} takes: name another statistic"

@@ -30,7 +30,8 @@ from memreg.requests.leaderboard import Request
 from memreg.scoring.designed import DESIGNED, laid_out, split
 from memreg.scoring.entrants import Entrant, Entrants
 from memreg.scoring.leave_one_out import leave_out_design
-from memreg.scoring.proxies import chosen, needed, of_traces
+from memreg.scoring.proxies import chosen, needed, of_one_cell, of_traces
+from memreg.scoring.several_r import BLOCK, EXTRAPOLATION, RS, shares
 from memreg.scoring.truth import truth_of
 from memreg.show import figures
 from memreg.show.figures.pictures import Picture
@@ -213,8 +214,8 @@ class Schedule:
     """Of the members on everything; of none where no proxy is made of traces."""
     everything: Sequence[Resolved]
     """The cell on everything, or nothing."""
-    left_out: Sequence[Resolved]
-    """The cell whose members leave examples out, or nothing."""
+    left_out: Mapping[float, Resolved]
+    """By r, the cells whose members leave examples out."""
 
 
 def run(request: Request, tracing: Tracing, where: Where, progress: Progress) -> Outcome[Board]:
@@ -226,7 +227,7 @@ def run(request: Request, tracing: Tracing, where: Where, progress: Progress) ->
     planned = schedule(request, tracing, where)
     targets, truth = truth_of(planned.loo, range(planned.tracing.members))
     grid = Grid("leaderboard", "Traces of members on everything, and members that leave examples out.", ())
-    items = [*planned.everything, *planned.left_out]
+    items = [*planned.everything, *planned.left_out.values()]
     with open_study(grid, items, request.study, where, progress) as opened:
         for item in planned.everything:
             opened.trace(item.cell, planned.tracing)
@@ -238,9 +239,12 @@ def run(request: Request, tracing: Tracing, where: Where, progress: Progress) ->
             traces = cell.traces(members=planned.tracing.members)
             asked = [name for name, _ in tracing.observers]
             found.by_traces(filter(of_traces, planned.names), traces, asked)
-        for cell in cells[len(planned.everything) :]:
-            found.by_members([n for n in planned.names if not of_traces(n) and n not in DESIGNED], cell)
-            cells += _designs(planned, request, where, opened, found, cell)
+        by_r = dict(zip(planned.left_out, cells[len(planned.everything) :], strict=True))
+        if own := by_r.get(request.r):
+            found.by_members(filter(of_one_cell, planned.names), own)
+            cells += _designs(planned, request, where, opened, found, own)
+        if EXTRAPOLATION in planned.names and by_r.keys() >= set(RS):
+            found.by_several_r([by_r[r] for r in RS])
         if not found.entrants:
             raise MemregError(f"no proxy can be judged at networks={request.networks}: {_why(found)}")
         board = Board(
@@ -300,22 +304,22 @@ def schedule(request: Request, tracing: Tracing, where: Where) -> Schedule:
     if not isinstance(everything, All):
         raise MemregError(f"{loo} is inside a fixed subset: the truth is of leave-one-out from all examples")
     traced = max((k for k in request.numbers if k <= tracing.members), default=0)
-    by_traces, by_members = any(map(of_traces, names)), not all(map(of_traces, names))
+    by_traces = any(map(of_traces, names))
     if by_traces and not traced:
         raise MemregError(f"networks={request.networks}: none of them is trace={tracing.members} or less")
     kept = tracing.of(traced if by_traces else 0, needed(names))
-
-    try:
-        left_out = Subsets(r=request.r, seed=request.design_seed)
-    except ValidationError as error:
-        raise MemregError(f"leaderboard: {first_error(error)}") from error
-    if not by_traces and all(k % left_out.folds for k in request.numbers):
+    by_r = {
+        design.r: item
+        for design, members in _leaving_out(names, request).items()
+        for item in _resolved(loo, design, members, request, where)
+    }
+    if not by_traces and not by_r:
         raise MemregError(
-            f"networks={request.networks}: none of them is a multiple of {left_out.folds}, of which scores "
-            f"at r = {request.r} are made"
+            f"networks={request.networks}: none of them is a number of members that these proxies are made "
+            f"of: whole blocks at r = {request.r}, or for {EXTRAPOLATION} a multiple of {BLOCK}, "
+            f"{BLOCK * len(RS)} at least"
         )
-    members = _resolved(loo, left_out, max(request.numbers), request, where) if by_members else []
-    for item in members:
+    for item in by_r.values():
         if item.cell.hash[:12] in loo.tags.get("memreg.targets", ""):
             raise MemregError(
                 f"the targets of {loo} were chosen by members of cell {item.cell.hash[:12]}, of which scores "
@@ -324,7 +328,27 @@ def schedule(request: Request, tracing: Tracing, where: Where) -> Schedule:
     whole = _resolved(loo, everything, traced, request, where) if by_traces else []
     for item in whole:
         try_observers(kept, item.cell.recipe.model, item.dataset)
-    return Schedule(loo, names, kept, whole, members)
+    return Schedule(loo, names, kept, whole, by_r)
+
+
+def _leaving_out(names: Sequence[str], request: Request) -> Mapping[Subsets, int]:
+    """Of how many members that leave examples out the proxies are made, by their design."""
+
+    def design(r: float) -> Subsets:
+        try:
+            return Subsets(r=r, seed=request.design_seed)
+        except ValidationError as error:
+            raise MemregError(f"leaderboard: {first_error(error)}") from error
+
+    own = design(request.r)
+    wanted = {own: [k for k in request.numbers if k % own.folds == 0]} if any(map(of_one_cell, names)) else {}
+    if any(name in DESIGNED for name in names):
+        wanted[own] = [*wanted.get(own, []), *filter(split, request.numbers)]
+    if EXTRAPOLATION in names:
+        for counts in filter(None, map(shares, request.numbers)):
+            for r, count in zip(RS, counts, strict=True):
+                wanted[design(r)] = [*wanted.get(design(r), []), count]
+    return {design: max(numbers) for design, numbers in wanted.items() if numbers}
 
 
 def _pictures(

@@ -12,4 +12,5 @@ class Request(Parameters):
     statistic: str = HEADLINES[0]
     """Measure of memorization: memorized_fraction/0.05 .. 0.95, counted_fraction/0.05 .. 0.95, mean_score or
     gap; or of membership inference: privacy/tpr_0.001, privacy/tpr_0.01, privacy/auc,
-    privacy/balanced_accuracy, and of other attacks privacy/rmia/auc and so on."""
+    privacy/balanced_accuracy, of other attacks privacy/rmia/auc and so on, and where members kept queries
+    privacy_queries/auc and so on."""

@@ -16,6 +16,7 @@ from memreg.registry import StoredCell
 from memreg.registry.stored_cell import Part
 from memreg.scoring.designed import DESIGNED, from_design
 from memreg.scoring.proxies import ESTIMATES, from_members, from_traces
+from memreg.scoring.several_r import EXTRAPOLATION, carried, shares
 from memreg.user_code import is_code
 
 P = TypeVar("P")
@@ -62,14 +63,29 @@ class Entrants:
     def by_members(self, names: Iterable[str], cell: StoredCell) -> None:
         """Judge proxies that are made of members which leave examples out, whole blocks of them."""
         design, stored = cell.cell.design, cell.members("member").member
-        share = design.size(cell.n_train) / cell.n_train
         block = max(1, int(np.count_nonzero([design.block(int(m)) == 0 for m in stored])))
         for name in names:
             for k in self.numbers:
                 if k % block == 0 and k <= len(stored):
                     starts = _starts(len(stored), k, block)
                     parts = [Part(cell, stored[first : first + k].tolist()) for first in starts]
-                    self._enter(name, k, share * k, parts, from_members)
+                    self._enter(name, k, _share(cell) * k, parts, from_members)
+
+    def by_several_r(self, cells: Sequence[StoredCell]) -> None:
+        """Judge scores carried to n-1. cells: of members that leave examples out, one for each r."""
+        stored = [cell.members("member").member for cell in cells]
+        for k, counts in ((k, shares(k)) for k in self.numbers):
+            if counts is None:
+                continue
+            own = [
+                [m[first : first + c].tolist() for first in _starts(len(m), c, 1)]
+                for m, c in zip(stored, counts, strict=True)
+            ]
+            parts = [
+                [Part(*both) for both in zip(cells, each, strict=True)] for each in zip(*own, strict=False)
+            ]
+            cost = sum(c * _share(cell) for cell, c in zip(cells, counts, strict=True))
+            self._enter(EXTRAPOLATION, k, cost, parts, lambda _, part: carried(part))
 
     def by_design(self, name: str, k: int, cost: float, cell: StoredCell) -> None:
         """Judge scores by a design that a pilot has laid out, of k networks in all."""
@@ -85,7 +101,7 @@ class Entrants:
                 raise
             self.skipped.append(f"{name} at {k} networks ({error})")
             return
-        plain = absolute_error(values, self.truth) if name in (*ESTIMATES, *DESIGNED) else None
+        plain = absolute_error(values, self.truth) if name in (*ESTIMATES, EXTRAPOLATION, *DESIGNED) else None
         self.entrants.append(Entrant(name, k, cost, values, judge(values, self.truth), plain))
 
 
@@ -93,6 +109,11 @@ def _starts(members: int, k: int, block: int) -> list[int]:
     """First members of repetitions that share none, each of k members from the start of a block on."""
     step = -(-k // block) * block
     return list(range(0, members - k + 1, step))[:REPETITIONS]
+
+
+def _share(cell: StoredCell) -> float:
+    """Of the examples, that a member sees: the cost of its training, in those of a network on everything."""
+    return cell.cell.design.size(cell.n_train) / cell.n_train
 
 
 def _cost(traces: Traces, observers: Iterable[str]) -> float:

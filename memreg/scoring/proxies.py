@@ -17,6 +17,7 @@ from memreg.registry import StoredCell
 from memreg.registry.stored_cell import COUNTED
 from memreg.scoring.by_name import scores_by
 from memreg.scoring.designed import DESIGNED
+from memreg.scoring.several_r import EXTRAPOLATION
 from memreg.user_code import called, function, is_code
 
 ESTIMATES = ("subsets", "gaussian", "shrunk", "peers")
@@ -67,7 +68,7 @@ COUNTED_BY: dict[str, Callable[[StoredCell], Floats]] = {
     "label_quality": label_quality,
 }
 BY_TRACES: dict[str, Callable[[Traces], Floats]] = {**PROXIES, "influence_function": influence_function}
-KNOWN = (*BY_TRACES, *COUNTED_BY, *ESTIMATES, *DESIGNED)
+KNOWN = (*BY_TRACES, *COUNTED_BY, *ESTIMATES, EXTRAPOLATION, *DESIGNED)
 LIBRARY = {"label_quality": "cleanlab", "influence_function": "captum"}
 """What computes a proxy, an extra of memreg's, where memreg does not."""
 ONLY_BY_NAME = ("influence_function",)
@@ -100,6 +101,11 @@ def chosen(text: str) -> list[str]:
 def of_traces(name: str) -> bool:
     """Whether a proxy is made of traces; else it is made of members that leave examples out."""
     return name in BY_TRACES or is_code(name)
+
+
+def of_one_cell(name: str) -> bool:
+    """Whether a proxy is made of members that leave out examples, all of one r."""
+    return name in COUNTED_BY or name in ESTIMATES
 
 
 def needed(names: list[str]) -> list[str]:

@@ -23,6 +23,7 @@ from memreg.registry import Registry
 from memreg.requests.leaderboard import Request
 from memreg.scoring.designed import DESIGNED
 from memreg.scoring.proxies import ESTIMATES, KNOWN, chosen, of_traces
+from memreg.scoring.several_r import EXTRAPOLATION
 from memreg.show.notes import parts
 from memreg.studies.progress import Silent
 from memreg.studies.study import Where
@@ -98,13 +99,13 @@ def here(judged, monkeypatch):
     return judged
 
 
-def truth_by_hand(judged):
+def truth_by_hand(judged, traced=MOST):
     """Equation 1, its first term from members on everything of which no trace is made."""
     registry = judged.registry
     label = registry.cell(judged.loo).labels[TARGETS]
     without, whole = registry.predictions(judged.loo), registry.predictions(judged.everything)
-    untraced = whole.member >= MOST
-    assert untraced.sum() == EVERYTHING - MOST
+    untraced = whole.member >= traced
+    assert untraced.sum() == EVERYTHING - traced
     first = (whole.predicted[untraced][:, TARGETS] == label).mean(0)
     out = ~without.included[:, TARGETS]
     assert (out.sum(0) == WITHOUT).all()
@@ -142,7 +143,7 @@ def test_tables_figures_and_metrics_are_kept_with_the_study(judged):
 
 def test_every_proxy_is_judged_at_the_numbers_it_can_be_had_from(judged):
     table = judged.table
-    assert set(table["proxy"]) == set(chosen("all")) - set(DESIGNED)
+    assert set(table["proxy"]) == set(chosen("all")) - {*DESIGNED, EXTRAPOLATION}
     for proxy, own in table.groupby("proxy"):
         found = dict(zip(own["networks"], own["repetitions"], strict=True))
         assert found == ({1: 10, 5: 4, 20: 1} if of_traces(proxy) else {20: 1}), proxy
@@ -192,6 +193,38 @@ def test_scores_by_few_members_are_what_they_are_by_hand(judged):
     assert wrong["spearman"] == pytest.approx(spearmanr(1 - p0, truth).statistic)
 
 
+@pytest.fixture
+def elsewhere(judged, tmp_path, monkeypatch):
+    """A directory whose registry has the leave-one-out cell and that on everything alone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(tmp_path))
+    with opened(judged.archive) as found:
+        bring_in(found.cells, From("before", found.grid, ""), Silent(), uri(tmp_path))
+    return tmp_path
+
+
+def test_scores_at_three_r_are_carried_to_leave_one_out(judged, elsewhere, monkeypatch, capsys):
+    """At r = .5, .7 and .9 a polynomial of degree 2 in 1 - r goes through all three: Lagrange's weights."""
+    words = ("--loo-cell", judged.loo, "--networks", "30,40", "--workers", "2")
+    program(monkeypatch, capsys, leaderboard, *words, "--proxies", f"{EXTRAPOLATION},subsets")
+    registry = Registry(uri(elsewhere))
+    cells = registry.cells().query("design == 'subsets'").set_index("r")["cell"]
+    members = {r: registry.predictions(hash_) for r, hash_ in cells.items()}
+    assert {r: len(own) for r, own in members.items()} == {0.5: 10, 0.7: 40, 0.9: 20}
+    label, score = registry.cell(judged.loo).labels[TARGETS], 0
+    for r, weight in ((0.5, 0.375), (0.7, -1.25), (0.9, 1.875)):
+        first = members[r].member < 10
+        right = members[r].predicted[first][:, TARGETS] == label
+        included = members[r].included[first][:, TARGETS]
+        p1, p0 = ((right & rows).sum(0) / rows.sum(0) for rows in (included, ~included))
+        score += weight * (p1 - p0)
+    table = pd.read_parquet(kept(elsewhere)[2]("leaderboard.parquet"))
+    found = row(table, EXTRAPOLATION, 30)
+    assert found["plain_error"] == pytest.approx(np.abs(score - truth_by_hand(judged, traced=0)).mean())
+    assert found["cost"] == pytest.approx(10 * (0.5 + 0.7 + 0.9), rel=0.01)
+    assert row(table, EXTRAPOLATION, 40)["cost"] == pytest.approx(10 * (0.5 + 0.7) + 20 * 0.9, rel=0.01)
+
+
 def test_errors_by_size_are_means_over_sub_populations(judged):
     sizes = [1, 2, 2, 3, 3, 3, *[5] * 5, 8, *[0] * 12]
     counts = pd.Series(sizes).value_counts().to_dict()
@@ -230,17 +263,14 @@ def judge(directory, loo, killed_after=None):
     return len(trained)
 
 
-def test_what_was_killed_ends_as_what_was_not(here, tmp_path, monkeypatch):
-    assert judge(here.directory, here.loo) == 0
-    whole = kept(here.directory, "some")[2]("leaderboard.parquet")
-    monkeypatch.chdir(tmp_path)
-    with opened(here.archive) as found:
-        bring_in(found.cells, From("before", found.grid, ""), Silent(), uri(tmp_path))
+def test_what_was_killed_ends_as_what_was_not(judged, elsewhere):
+    assert judge(judged.directory, judged.loo) == 0
+    whole = kept(judged.directory, "some")[2]("leaderboard.parquet")
     for members in (5, 25):
         with pytest.raises(Killed):
-            judge(tmp_path, here.loo, members)
-    assert 0 < judge(tmp_path, here.loo) < MOST
-    again = kept(tmp_path, "some")[2]("leaderboard.parquet")
+            judge(elsewhere, judged.loo, members)
+    assert 0 < judge(elsewhere, judged.loo) < MOST
+    again = kept(elsewhere, "some")[2]("leaderboard.parquet")
     assert again.read_bytes() == whole.read_bytes()
 
 
@@ -342,7 +372,8 @@ def test_a_proxy_of_ones_own_that_gives_something_else_is_refused_in_a_line(
         (["--loo_cell", "nothing"], "nothing"),
         (["--networks", "30", "--trace", "30"], "has 10 beside the 30 .* the truth takes 20"),
         (["--networks", "5,20", "--trace", "4"], "networks=5,20: none of them is trace=4 or less"),
-        (["--networks", "5", "--proxies", "subsets"], "none of them is a multiple of 10"),
+        (["--networks", "5", "--proxies", "subsets"], "whole blocks at r = 0.7"),
+        (["--networks", "20", "--proxies", "extrapolation"], "for extrapolation a multiple of 10, 30 at"),
         (["--observers", "curve", "--trace", "20"], "unknown observer 'curve'"),
     ],
 )

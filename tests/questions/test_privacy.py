@@ -14,6 +14,7 @@ from memreg.cli import memreg
 from memreg.errors import MemregError
 from memreg.estimators.statistics import PRIVACY
 from memreg.estimators.traces import Traces
+from memreg.questions.correlation import of_cells
 from memreg.registry import Registry
 from memreg.registry.shards import write_shard
 from memreg.scoring.privacy import attack, margins_of, queries_of, separations_in_halves
@@ -54,7 +55,7 @@ def test_a_cell_is_attacked_and_what_is_found_is_kept_beside_its_scores(attacked
     assert metrics["privacy/auc"] > 0.5
     assert metrics["privacy/auc_low"] <= metrics["privacy/auc"] <= metrics["privacy/auc_high"]
     assert {key for key, value in metrics.items() if key in PRIVACY} == {
-        k for k in PRIVACY if "0.001" not in k
+        k for k, v in PRIVACY.items() if "0.001" not in k and not v.queries
     }
     assert not pd.isna(Registry().cells("fitting")["privacy/auc"]).all()
     shown = program(monkeypatch, capsys, memreg, "scores", cell.hash, "--estimator", "privacy", "--top", "3")
@@ -88,6 +89,13 @@ def test_privacy_is_correlated_with_test_accuracy_like_any_statistic(attacked, m
         memreg,
         *("correlation", "--study", "fitting", "--statistic", "privacy/tpr"),
         match="unknown statistic 'privacy/tpr'",
+    )
+    bad_input(
+        monkeypatch,
+        capsys,
+        memreg,
+        *("correlation", "--study", "fitting", "--statistic", "privacy_queries/auc"),
+        match="has no member that kept queries: `memreg train --like ",
     )
 
 
@@ -231,6 +239,8 @@ def test_networks_that_kept_queries_are_attacked_by_views_too(tmp_path, monkeypa
     assert said, out
     assert [float(word) for word in said.groups()] == pytest.approx([metrics["privacy/auc"], gain], abs=5e-4)
     assert not [key for key in metrics if key.startswith("privacy_queries/rmia")]
+    correlated = of_cells(Registry(), [found.run_id], "privacy_queries/auc").result.cells
+    assert correlated["privacy_queries/auc"].tolist() == [pytest.approx(metrics["privacy_queries/auc"])]
 
     table, known = found.scores("privacy_queries"), queries_of(found).known
     assert len(known.views) == 8

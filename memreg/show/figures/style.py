@@ -115,10 +115,10 @@ def _shortened(name: str) -> str:
 def label(statistic: str) -> str:
     """A statistic as an axis label."""
     if statistic in PRIVACY:
-        attack, name = PRIVACY[statistic]
+        attack, name, queries = PRIVACY[statistic]
         rates = {rate_key(rate): f"True positives at {rate:.1%} false positives" for rate in RATES}
         what = rates.get(name, {"auc": "AUC", "balanced_accuracy": "Balanced accuracy"}.get(name))
-        return f"{what} ({ATTACKS[attack]}; %)"
+        return f"{what} ({ATTACKS[attack]}{', with views' if queries else ''}; %)"
     name, _, threshold = statistic.partition("/")
     if name == "memorized_fraction":
         return f"Memorized: true score ≥ {threshold} (% of training examples)"
