@@ -26,7 +26,6 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 SLOW_FIXTURES = {
     "cifar10_dir",
-    "cluster",
     "done",
     "here",
     "mlflow_server",
