@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,16 +36,18 @@ class Fusion:
     Kernels are not timed against each other, which would choose the bits.
     """
 
-    def __init__(self, network: nn.Module, precision: str) -> None:
+    def __init__(self, network: nn.Module, precision: str, first: tuple[Any, ...]) -> None:
+        """first: what `StaticStep.load` takes, of the member by which the passes are judged."""
         torch._dynamo.reset()
-        self._network, self._precision = network, precision
+        self._network, self._precision, self._first = network, precision, first
         self._compiled: Callable[..., Tensor] | None = None
         self._sound: bool | None = None
 
     def put_into(self, step: StaticStep) -> bool:
-        """Let a step that is loaded take the fused passes. False, and the step is as before, where they
+        """Let a step take the fused passes; it is to be loaded anew. False, and it takes its own, where they
         cannot be made on this machine or give something else, of which a warning says why."""
         if self._sound is None:
+            step.load(*self._first)
             why_not = self._try(step)
             self._sound = not why_not
             if why_not:

@@ -22,7 +22,7 @@ class Resources(Parameters):
     device: str = "auto"
     """auto, cpu, cuda (every GPU of this machine, in turn) or cuda:N."""
     loader: str = "memory"
-    """What reads training images: memory or ffcv. Both give the same networks."""
+    """What reads training images: memory or ffcv. Both give the same networks, on a GPU but for rounding."""
     gpus: float = Field(0.0, ge=0)
     """Share of a GPU that a member is given by Ray; 0.25 puts four on each."""
 

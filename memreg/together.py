@@ -3,7 +3,8 @@ the host takes to launch them.
 
 A step is recorded once, as a CUDA graph, and replayed. Members take turns, each on a stream of its own.
 Networks on images of at most 8x8 pixels are stacked, always as many in one. A member's bits depend neither on
-who is trained beside it nor on how many are.
+who is trained beside it nor on how many are. Stacked networks, and fused ones, round otherwise than the same
+members trained alone: as those with a trace, or a learning curve, are.
 """
 
 import math
@@ -24,11 +25,10 @@ from memreg import models, random
 from memreg.data import memory
 from memreg.data.augmentation import Draws, side_by_side
 from memreg.data.dataset import Dataset
-from memreg.errors import MemregError
 from memreg.exhaustion import out_of_memory
 from memreg.fusion import Fusion, worth_it
 from memreg.members import Prediction
-from memreg.models.stacked import stacked
+from memreg.models.stacked import can_be_stacked, stacked
 from memreg.recipe import Recipe
 from memreg.recording import recorded
 from memreg.static_step import StaticStep
@@ -83,12 +83,18 @@ def places_for(recipe: Recipe, dataset: Dataset) -> "Places":
 def train_together(
     recipe: Recipe, dataset: Dataset, members: Sequence[Member], epoch_size: int, device: str
 ) -> list[Prediction]:
-    """As `train_member` of each, with the same bits on the same device, but for stacked networks, which round
-    otherwise. Each prediction is that of member 0: whoever asks knows which it is."""
+    """As `train_member` of each, with the same bits on the same device, but for stacked and for fused
+    networks, which round otherwise. Each prediction is that of member 0: whoever asks knows which it is.
+
+    A data set too large for the card is read from the host, and members are trained one by one. One that has
+    room there, and not while others use the card, is memory that has run out where that would be other bits.
+    """
     steps, on = math.ceil(recipe.epochs * epoch_size / recipe.batch_size), torch.device(device)
     if (recipe, dataset, steps) not in _rooms:
         let_go()
-    if memory.train_images(dataset, on).device.type != on.type:  # too large for the card
+    if memory.train_images(dataset, on).device.type != on.type:
+        if places_for(recipe, dataset).rounds_otherwise and memory.fits(dataset, on):
+            raise torch.OutOfMemoryError(f"too little of {device} is free for the images of {dataset.name}")
         return [train_member(recipe, dataset, *member, epoch_size, Setting(device)) for member in members]
     with deterministic():
         return _room(recipe, dataset, steps, on).train(members)
@@ -116,6 +122,11 @@ class Places:
     """Compile the network's kernels into fewer."""
 
     @property
+    def rounds_otherwise(self) -> bool:
+        """Than a network that is trained alone."""
+        return self.networks > 1 or self.fused
+
+    @property
     def members(self) -> int:
         """What a process is given."""
         return self.most * self.networks * self.turns
@@ -129,10 +140,14 @@ class Room:
     ) -> None:
         self._recipe, self._dataset, self._steps, self._device = recipe, dataset, steps, device
         self._networks, self._most = places.networks, places.most
-        self._fusion = Fusion(self._network(0).to(device), recipe.precision) if places.fused else None
         self._places: list[_Place] = []
         self._images = memory.train_images(dataset, device)
         self._labels = memory.tensor(dataset.train_labels).to(device)
+        self._fusion = None
+        if places.fused:  # tried on one member, the same whoever trains
+            first = self._begin(np.ones(dataset.n_train, bool), 0)
+            given = first.state, first.order, first.draws
+            self._fusion = Fusion(self._network(0).to(device), recipe.precision, given)
 
     def train(self, members: Sequence[Member]) -> list[Prediction]:
         """As many at once as there is room for; the host begins the next while these are trained."""
@@ -143,6 +158,7 @@ class Room:
                 left = members[len(done) :]
                 now, following = left[: self._room], left[self._room :]
                 start = time.perf_counter()
+                advance: Callable[[], None] | None = None
                 try:
                     advance = self._load(begun.result())
                     begun = ahead.submit(self._begun, following)  # not earlier: see _begun
@@ -156,6 +172,7 @@ class Room:
                     continue
                 self._most //= 2
                 self._places.clear()
+                advance = None  # it knows the places
                 if self._device.type == "cuda":
                     torch.cuda.empty_cache()
                 begun = ahead.submit(self._begun, left)
@@ -327,12 +344,7 @@ def _stacks(model: str, image_shape: tuple[int, int, int], classes: int) -> bool
     if image_shape[1] * image_shape[2] > SMALL:
         return False
     with torch.random.fork_rng(devices=[]):
-        network = models.build(model, image_shape, classes)
-    try:
-        stacked(network, 1)
-    except MemregError:
-        return False
-    return True
+        return can_be_stacked(models.build(model, image_shape, classes), image_shape)
 
 
 @lru_cache(maxsize=64)

@@ -41,7 +41,8 @@ INITIALISATION, ORDER, AUGMENTATION = 1, 2, 3  # streams of one member's seed
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how a member is trained; nothing here changes which network it is."""
+    """Where and how a member is trained. It is the same network, and to the bit on the same device, but where
+    a GPU trains it in a stack or with fused passes, which round otherwise (`memreg.together`)."""
 
     device: str = "cpu"
     loader: str = "memory"

@@ -34,12 +34,17 @@ def loaded(asked, dataset, seed=0):
     step = StaticStep(
         network(asked, dataset), asked, tensor(dataset.train_images), tensor(dataset.train_labels), 4
     )
+    step.load(*beginning(asked, dataset, seed))
+    return step
+
+
+def beginning(asked, dataset, seed=0):
+    """What a member starts from: its weights and buffers, its batches, their augmentation."""
     generator = torch.Generator().manual_seed(seed)
     order = batch_order(torch.arange(dataset.n_train), 4, asked.batch_size, generator)
     begun = network(asked, dataset, seed)
     draws = augmentation_of(asked, dataset, order.numel(), generator)
-    step.load([*begun.parameters(), *begun.buffers()], order, draws)
-    return step
+    return [*begun.parameters(), *begun.buffers()], order, draws
 
 
 def after_four(step):
@@ -56,7 +61,7 @@ def test_fused_steps_are_those_of_more_kernels_but_for_rounding(precision, digit
 
     asked = recipe(model="vgg3-w4", precision=precision)
     expected = after_four(loaded(asked, digits))
-    compiled = Fusion(network(asked, digits), precision)
+    compiled = Fusion(network(asked, digits), precision, beginning(asked, digits))
     with deterministic():
         for graphs in (1, 0):  # the second network is given what was compiled for the first
             before = counters["stats"]["unique_graphs"]
@@ -93,12 +98,16 @@ def test_what_gives_something_else_is_not_used_and_why_is_said(wrong, why, digit
     monkeypatch.setattr(torch, "compile", compiled)
     asked = recipe()
     step = loaded(asked, digits)
-    fusion = Fusion(network(asked, digits), "float32")
+    fusion = Fusion(network(asked, digits), "float32", beginning(asked, digits))
     assert not fusion.put_into(step)
     assert not fusion.put_into(step)
     assert step.forward is step.network
     assert why in caplog.text
     assert len(caplog.records) == 1
+
+
+def fusion(asked, dataset):
+    return Fusion(network(asked, dataset), "float32", beginning(asked, dataset))
 
 
 def test_memory_that_runs_out_is_told(digits, monkeypatch):
@@ -110,7 +119,16 @@ def test_memory_that_runs_out_is_told(digits, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", compiled)
     with pytest.raises(torch.OutOfMemoryError):
-        Fusion(network(recipe(), digits), "float32").put_into(loaded(recipe(), digits))
+        fusion(recipe(), digits).put_into(loaded(recipe(), digits))
+
+
+def test_passes_are_judged_by_the_same_member_whichever_comes_first(digits, monkeypatch):
+    """One without a finite gradient, as of a rate that is too high, says nothing of them."""
+    monkeypatch.setattr(torch, "compile", lambda passes, **_: passes)
+    step = loaded(recipe(), digits)
+    for value in step.network.parameters():
+        value.data.fill_(torch.nan)
+    assert fusion(recipe(), digits).put_into(step)
 
 
 def test_members_of_fused_places_do_not_depend_on_who_is_beside_them(digits, monkeypatch):

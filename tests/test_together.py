@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from threading import Event
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -121,6 +122,48 @@ def test_memory_that_runs_out_is_asked_for_by_fewer_at_a_time(images, monkeypatc
     monkeypatch.setattr(together, "_Place", refusing)
     found = train_together(recipe(), images, given, 60, "cpu")
     assert all(same(a, b) for a, b in zip(sound, found, strict=True))
+
+
+def test_what_ran_out_of_memory_is_gone_before_fewer_are_made(images, monkeypatch):
+    """Whether it ran out in training or in prediction."""
+    place, known, alive = together._Place, [], []
+
+    def counted(*given):
+        alive.append(sum(one() is not None for one in known))
+        made = place(*given)
+        known.append(ref(made))
+        return made
+
+    def refused(*_):
+        monkeypatch.undo()
+        monkeypatch.setattr(together, "_Place", counted)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    given = members(4, images)
+    sound = train_together(recipe(), images, given, 60, "cpu")
+    for passes in ("advance", "predict"):
+        together._rooms.clear()
+        known.clear()
+        alive.clear()
+        monkeypatch.setattr(together, "_Place", counted)
+        monkeypatch.setattr(place, passes, refused)
+        found = train_together(recipe(), images, given, 60, "cpu")
+        assert alive == [0, 1, 2, 3, 0, 1]
+        assert all(same(a, b) for a, b in zip(sound, found, strict=True))
+
+
+@pytest.mark.parametrize("rounds_otherwise", [True, False])
+def test_whether_images_have_room_beside_others_chooses_no_bits(images, monkeypatch, rounds_otherwise):
+    """A card that others have filled: fused members wait for room, and others read from the host."""
+    monkeypatch.setattr(together.memory, "train_images", lambda *_: torch.empty(0, device="meta"))
+    monkeypatch.setattr(together.memory, "fits", lambda *_: True)
+    monkeypatch.setattr(together, "places_for", lambda *_: together.Places(fused=rounds_otherwise))
+    if rounds_otherwise:
+        with pytest.raises(torch.OutOfMemoryError, match="too little of cpu is free"):
+            train_together(recipe(), images, members(1, images), 60, "cpu")
+    else:
+        monkeypatch.setattr(together, "train_member", lambda *_: "alone")
+        assert train_together(recipe(), images, members(1, images), 60, "cpu") == ["alone"]
 
 
 def test_where_not_even_one_has_room_the_error_is_torchs(images, monkeypatch):

@@ -46,6 +46,12 @@ def resident(size: int, free: int) -> bool:
     return size <= SHARE * free
 
 
+def fits(dataset: Dataset, device: torch.device) -> bool:
+    """Whether a data set's training images lie on this GPU where nothing else uses it."""
+    _, total = torch.cuda.mem_get_info(device)
+    return resident(dataset.train_images.nbytes, total)
+
+
 def tensor(array: NDArray[Any]) -> Tensor:
     """The array's own memory as a tensor, without the warning for memory that is mapped read-only."""
     with warnings.catch_warnings():

@@ -77,7 +77,8 @@ def run_local(
             processes: list[Any] = []
             try:
                 while True:
-                    while waiting and len(running) < workers * AHEAD:
+                    most = 1 if _suspected(deaths) else workers * AHEAD
+                    while waiting and len(running) < most:
                         with server.without_main():
                             running[pool.submit(worker.work, waiting[0])] = waiting[0]
                         waiting.popleft()
@@ -87,6 +88,8 @@ def run_local(
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in sorted(done, key=_failed):
                         predictions = future.result()
+                        for job in running[future]:
+                            deaths.pop(job, None)
                         yield from zip(running.pop(future), predictions, strict=True)
             except ExhaustedError as error:
                 if workers == 1:
@@ -126,6 +129,11 @@ def _fewer(workers: int, running: int, why: str) -> int:
     fewer = max(1, min(workers, running) // 2)
     log.warning("%s: training goes on in %d instead of %d processes", why, fewer, workers)
     return fewer
+
+
+def _suspected(deaths: Counter[Job]) -> bool:
+    """Whether the next death decides: then one group is trained at a time, so that it is known which."""
+    return any(number >= ATTEMPTS - 1 for number in deaths.values())
 
 
 def _count(deaths: Counter[Job], jobs: Iterable[Job], code: int | None) -> None:

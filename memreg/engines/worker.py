@@ -77,7 +77,7 @@ def run_jobs(jobs: Group, dataset: Dataset, device: str, loader: str) -> list[Pr
             replace(trained, member=j.member, step=f"{trained.step} on {where}")
             for j, trained in zip(jobs, found, strict=True)
         ]
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, MemregError) as error:  # the last of code of the user's
         if not out_of_memory(error):
             raise
         raise ExhaustedError(

@@ -21,7 +21,7 @@ WEIGHTLESS = (nn.ReLU, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Identi
 def stacked(network: nn.Module, networks: int) -> nn.Module:
     """As many networks of this one's layout in one; parameters and buffers come in the same order, each with
     one more dimension in front, and with its values for all. Raises `MemregError` for a part that is not
-    known to take images one by one.
+    known to take images one by one. `can_be_stacked` says whether what the parts make of it is the same too.
     """
     copy = deepcopy(network)
     for name, part in copy.named_children():
@@ -31,14 +31,31 @@ def stacked(network: nn.Module, networks: int) -> nn.Module:
     return copy
 
 
+def can_be_stacked(network: nn.Module, image_shape: tuple[int, int, int]) -> bool:
+    """Whether two networks in one give in training what each gives by itself, of a few random images."""
+    try:
+        both = stacked(network, 2).train()
+    except MemregError:
+        return False
+    images = torch.rand(2, 8, *image_shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        alone = torch.cat([deepcopy(network).train()(own) for own in images])
+        return torch.allclose(both(images.flatten(0, 1)), alone, rtol=1e-3, atol=1e-3)
+
+
 def _stacked(part: nn.Module, networks: int) -> nn.Module:
-    if isinstance(part, nn.Conv2d):
-        return _Convolution(part, networks)
-    if isinstance(part, nn.BatchNorm2d):
-        return _BatchNorm(part, networks)
-    if isinstance(part, nn.Linear):
-        return _Linear(part, networks)
-    return part if isinstance(part, WEIGHTLESS) else stacked(part, networks)
+    kind = type(part)  # a subclass may do more, as timm's normalisation that ends with an activation
+    if kind in (nn.Conv2d, Convolution):
+        return _Convolution(cast(nn.Conv2d, part), networks)
+    if kind is nn.BatchNorm2d:
+        return _BatchNorm(cast(nn.BatchNorm2d, part), networks)
+    if kind is nn.Linear:
+        return _Linear(cast(nn.Linear, part), networks)
+    if kind in WEIGHTLESS:
+        return part
+    if not any(True for _ in part.children()):
+        raise MemregError(f"{kind.__name__} cannot be stacked")
+    return stacked(part, networks)
 
 
 def _copies(of: nn.Module, to: nn.Module, networks: int) -> None:
@@ -84,7 +101,9 @@ class _BatchNorm(nn.Module):
 
     def __init__(self, of: nn.BatchNorm2d, networks: int) -> None:
         super().__init__()
-        self._eps, self._momentum = of.eps, cast(float, of.momentum)
+        if not (of.affine and of.track_running_stats) or of.momentum is None:
+            raise MemregError(f"{of} cannot be stacked")
+        self._eps, self._momentum = of.eps, of.momentum
         _copies(of, self, networks)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -108,6 +127,8 @@ class _Linear(nn.Module):
 
     def __init__(self, of: nn.Linear, networks: int) -> None:
         super().__init__()
+        if of.bias is None:
+            raise MemregError(f"{of} cannot be stacked")
         _copies(of, self, networks)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -3,11 +3,12 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from threading import BrokenBarrierError
 
@@ -41,33 +42,48 @@ class Calibration:
         return steps * step + (dataset.n_train + dataset.n_test) * prediction
 
     def _measured(self, recipe: Recipe, dataset: Dataset) -> tuple[float, float]:
-        """Augmentation is cheap beside a slow network, whose cells share one measurement with and without."""
-        key = (recipe.model, recipe.batch_size, recipe.precision, dataset.image_shape)
+        """Augmentation is cheap beside a slow network, whose cells share one measurement with and without.
+
+        On a part of a larger data set, with so many epochs more that a member takes as many steps: their
+        number decides how they are taken.
+        """
+        from memreg.fusion import worth_it
+
+        fused = worth_it(recipe, dataset.n_train)
+        key = (recipe.model, recipe.batch_size, recipe.precision, dataset.image_shape, fused)
         slow = self._known.get(key)
         if slow and slow[0] > SLOW:
             return slow
         own = (*key, recipe.augmentation != 0)
         if own not in self._known:
-            self._known[own] = self._measure(recipe, dataset.first(KEPT))
+            some = dataset.first(KEPT)
+            epochs = math.ceil(recipe.epochs * dataset.n_train / some.n_train)
+            self._known[own] = self._measure(recipe.model_copy(update={"epochs": epochs}), some)
             self._known[key] = self._known[own]
         return self._known[own]
 
 
 def _together(
-    resources: Resources, pool: ProcessPoolExecutor, recipe: Recipe, dataset: Dataset
+    resources: Resources, pool: ProcessPoolExecutor, barrier: Barrier, recipe: Recipe, dataset: Dataset
 ) -> tuple[float, float]:
     """The mean over processes that measure at the same time: they share memory, or a card."""
     from memreg.studies.timing import timed_with_others
 
-    count = resources.processes
-    with server.without_main():
-        running = [pool.submit(timed_with_others, recipe, dataset, resources.loader) for _ in range(count)]
-    failed = [error for future in running if (error := future.exception()) is not None]
+    count, running = resources.processes, list[Future[tuple[float, float]]]()
+    failed = list[BaseException]()
+    try:
+        with server.without_main():
+            for _ in range(count):
+                running.append(pool.submit(timed_with_others, recipe, dataset, resources.loader))
+    except BrokenProcessPool as broken:  # one that died while another model was timed
+        failed.append(broken)
+    failed += [error for future in running if (error := future.exception()) is not None]
     if failed:  # one has broken the barrier, at which the others then failed
-        error = next((e for e in failed if not isinstance(e, BrokenBarrierError)), failed[0])
-        if isinstance(error, BrokenProcessPool | BrokenBarrierError):
-            raise MemregError(f"a process died, or hung, while {recipe.model} was timed") from error
-        raise error
+        barrier.reset()
+        why = next((e for e in failed if not isinstance(e, BrokenBarrierError)), failed[0])
+        if isinstance(why, BrokenProcessPool | BrokenBarrierError):
+            raise MemregError(f"a process died, or hung, while steps of {recipe.model} were timed") from why
+        raise why
     steps, predictions = zip(*(future.result() for future in running), strict=True)
     return sum(steps) / count, sum(predictions) / count
 
@@ -82,6 +98,8 @@ def _alone(resources: Resources, recipe: Recipe, dataset: Dataset) -> tuple[floa
     torch.set_num_threads(resources.threads)
     try:
         return timed(recipe, dataset, torch.device("cpu"), resources.loader, lambda _: None, GLANCE)
+    except Exception as error:
+        raise MemregError(f"steps of {recipe.model} cannot be timed: {error}") from error
     finally:
         torch.set_num_threads(threads)
 
@@ -97,11 +115,10 @@ def calibration(resources: Resources) -> Iterator[Calibration]:
     for device in dealt(cards(resources.device), count):
         devices.put(device)
     given = (devices, resources.threads, resources.loader, str(Path.cwd()))
-    pool = ProcessPoolExecutor(
-        count, server.context, initializer=start, initargs=(server.context.Barrier(count), *given)
-    )
+    barrier = server.context.Barrier(count)
+    pool = ProcessPoolExecutor(count, server.context, initializer=start, initargs=(barrier, *given))
     try:
-        yield Calibration(partial(_together, resources, pool))
+        yield Calibration(partial(_together, resources, pool, barrier))
     finally:
         pool.shutdown(cancel_futures=True)
 

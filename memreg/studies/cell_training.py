@@ -111,7 +111,8 @@ def train(cells: Sequence[CellTraining], engine: Engine, progress: Progress) -> 
                 progress.warn(
                     f"{others} members of {c.item.cell.recipe.model} on {c.item.cell.dataset} that were "
                     "trained again for their traces are not the networks that are stored, as on another "
-                    "processor or with another torch: the traces are of others of the same seeds"
+                    "processor, with another torch, or where a GPU trained those in stacks or fused: the "
+                    "traces are of others of the same seeds"
                 )
             if complete:
                 _finish(c, progress)

@@ -56,7 +56,7 @@ def costs(request: Request, resources: Resources) -> Iterator[str]:
     where = f"{workers} {'process' if workers == 1 else 'processes'} on {device}"
     yield f"about {in_words(hours)} on this machine ({where}), from a few steps of each model"
     if device != "cpu":
-        yield f"about {on_gpus(hours * len(cards(device)))}"
+        yield f"about {on_gpus(hours * min(workers, len(cards(device))))}"
     if text := slow_bf16([c.item.cell.recipe for c in found], device):
         yield f"warning: {text}"
     if request.throughput is not None:

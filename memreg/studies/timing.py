@@ -70,8 +70,20 @@ def timed(
 ) -> tuple[float, float]:
     """Seconds of a step of training, and of an example's prediction, timed for so many; meet: waits for all
     who do the same."""
-    if at_once(recipe, dataset, Setting(str(device), loader)) > 1:
-        return _timed_together(recipe, dataset, device, meet)
+    with deterministic():
+        if at_once(recipe, dataset, Setting(str(device), loader)) > 1:
+            return _timed_together(recipe, dataset, device, meet)
+        return _timed_alone(recipe, dataset, device, loader, meet, seconds)
+
+
+def _timed_alone(
+    recipe: Recipe,
+    dataset: Dataset,
+    device: torch.device,
+    loader: str,
+    meet: Callable[[float], object],
+    seconds: float,
+) -> tuple[float, float]:
     generator = torch.Generator().manual_seed(0)
     model = new_model(recipe, dataset, device)
 
@@ -103,38 +115,40 @@ def _timed_together(
     recipe: Recipe, dataset: Dataset, device: torch.device, meet: Callable[[float], object]
 ) -> tuple[float, float]:
     """The same of members that a process trains together, for each of them."""
-    with deterministic():
-        advance, members = _warm(recipe, dataset, device, places_for(recipe, dataset))
+    advance, members = _warm(recipe, dataset, device, places_for(recipe, dataset))
 
-        def train(steps: int) -> float:
-            return _seconds(device, lambda: [advance() for _ in range(steps)]) / steps
+    def train(steps: int) -> float:
+        return _seconds(device, lambda: [advance() for _ in range(steps)]) / steps
 
-        meet(PATIENCE)
-        step = train(_within(SECONDS / train(1), 3, MOST)) / members
-        model, few = new_model(recipe, dataset, device), dataset.first(PREDICTED[1])
-        predict(model, few)
-        return step, _seconds(device, lambda: predict(model, few)) / (few.n_train + few.n_test)
+    meet(PATIENCE)
+    step = train(_within(SECONDS / train(1), 3, MOST)) / members
+    model, few = new_model(recipe, dataset, device), dataset.first(PREDICTED[1])
+    predict(model, few)
+    return step, _seconds(device, lambda: predict(model, few)) / (few.n_train + few.n_test)
 
 
 def _warm(
     recipe: Recipe, dataset: Dataset, device: torch.device, places: Places
 ) -> tuple[Callable[[], None], int]:
     """What takes a step of as many members as memory has room for, after the first few, and how many."""
-    members = places.most * places.networks
-    everything = np.ones(dataset.n_train, bool)
-    try:
-        room = Room(recipe, dataset, WARM + 1 + MOST, device, places)
-        advance = room.begin([(everything, seed) for seed in range(members)])
-        for _ in range(WARM):
-            advance()
-        _synchronize(device)
-        return advance, members
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error) or places.most == 1:
-            raise
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    return _warm(recipe, dataset, device, replace(places, most=places.most // 2))
+    while True:
+        try:
+            return _begun(recipe, dataset, device, places), places.most * places.networks
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error) or places.most == 1:
+                raise
+        if device.type == "cuda":  # outside of the clause above, in which the error still knows the places
+            torch.cuda.empty_cache()
+        places = replace(places, most=places.most // 2)
+
+
+def _begun(recipe: Recipe, dataset: Dataset, device: torch.device, places: Places) -> Callable[[], None]:
+    room, everything = Room(recipe, dataset, WARM + 1 + MOST, device, places), np.ones(dataset.n_train, bool)
+    advance = room.begin([(everything, seed) for seed in range(places.most * places.networks)])
+    for _ in range(WARM):
+        advance()
+    _synchronize(device)
+    return advance
 
 
 def _within(number: float, low: int, high: int) -> int:

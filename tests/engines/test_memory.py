@@ -2,13 +2,18 @@
 
 import pytest
 from hungry import REFUSALS, by_member, hungry, work
-from studies import run, same_bits
+from studies import TINY, run, same_bits, tiny
 
-from memreg.engines import Resources, engine
+from memreg.engines import Job, Resources, engine
+from memreg.engines.job import ExhaustedError
+from memreg.engines.worker import run_job
 from memreg.errors import MemregError
+from memreg.studies.resolved import resolve
+from memreg.tracing import Tracing
+from memreg.user_code import digest
 
 
-@pytest.mark.parametrize("how", REFUSALS)
+@pytest.mark.parametrize("how", [how for how in REFUSALS if how != "fault"])
 def test_members_that_run_out_of_memory_are_trained_with_fewer_beside_them(
     tmp_path, monkeypatch, caplog, how
 ):
@@ -42,3 +47,33 @@ def test_a_member_that_runs_out_of_memory_alone_ends_the_study_with_one_line(tmp
     with pytest.raises(MemregError, match=line) as info:
         list(engine("local", Resources(workers=2)).run(*work(grid, 1)))
     assert "\n" not in str(info.value)
+
+
+OWN = """
+import torch
+
+
+def observe(network, images, labels):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+"""
+
+
+def test_memory_that_runs_out_in_code_of_the_users_is_memory_that_runs_out(tmp_path, monkeypatch):
+    (tmp_path / "own_observer.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    (item, *_) = resolve(tiny().cells)
+    observers = (("own_observer:observe", digest("observer", "own_observer:observe")),)
+    with pytest.raises(ExhaustedError, match=r"^out of memory while member 0 of vgg3-w8 on digits"):
+        run_job(Job(item.cell, 0, Tracing(1, 2, observers)), item.dataset, "cpu", "memory")
+
+
+def test_who_crashes_is_named_and_not_who_was_trained_beside_it(tmp_path, monkeypatch):
+    """The first cell's members are trained for long, and each time a worker dies one of them is under way."""
+    grid = hungry(tmp_path, "fault", 0)
+    monkeypatch.chdir(tmp_path)
+    slow = tiny(defaults=TINY["defaults"] | {"epochs": 400})
+    (crashes, *_), (first, *_) = resolve(grid.cells), resolve(slow.cells)
+    jobs = [Job(first.cell, 0), Job(crashes.cell, 0), Job(first.cell, 1), Job(first.cell, 2)]
+    datasets = {item.cell.dataset_fingerprint: item.dataset for item in (crashes, first)}
+    with pytest.raises(MemregError, match="died 3 times while member 0 of hungry_fault:model on digits"):
+        list(engine("local", Resources(workers=2)).run(jobs, datasets))

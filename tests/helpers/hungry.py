@@ -44,6 +44,7 @@ REFUSALS = {
     "cublas": "raise RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling ...')",
     "host": "raise MemoryError",
     "kernel": "os.kill(os.getpid(), 9)",
+    "fault": "os.kill(os.getpid(), 11)",
 }
 
 

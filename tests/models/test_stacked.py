@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from memreg import models
 from memreg.data import load
@@ -8,7 +9,7 @@ from memreg.data.augmentation import apply, side_by_side
 from memreg.data.batches import scale
 from memreg.data.memory import tensor
 from memreg.errors import MemregError
-from memreg.models.stacked import stacked
+from memreg.models.stacked import can_be_stacked, stacked
 from memreg.recipe import Recipe
 from memreg.static_step import StaticStep
 from memreg.training import augmentation_of, batch_order
@@ -129,3 +130,44 @@ def test_each_member_of_a_stack_sees_its_own_batches(digits, monkeypatch):
 def test_what_cannot_be_stacked_says_so(name):
     with pytest.raises(MemregError, match="cannot be stacked"):
         stacked(network(name, 0, (3, 32, 32)), 2)
+
+
+class Activated(nn.BatchNorm2d):
+    """As timm's: the activation is part of the normalisation."""
+
+    def forward(self, images):
+        return F.relu(super().forward(images))
+
+
+class Own(nn.Module):
+    """A network of 8x8 images with this normalisation; `mixed`: with a share of all images in what each gives."""
+
+    def __init__(self, norm=nn.BatchNorm2d, mixed=False, bias=True):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 4, 3, bias=False), norm(4), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+        self.head, self.mixed = nn.Linear(4, 10, bias=bias), mixed
+
+    def forward(self, images):
+        features = self.body(images)
+        return self.head(features / features.amax() if self.mixed else features)
+
+
+@pytest.mark.parametrize(
+    ("made", "can"),
+    [
+        *((lambda name=name: network(name, 0), True) for name in NAMES),
+        (Own, True),
+        (lambda: Own(Activated), False),
+        (lambda: Own(nn.InstanceNorm2d), False),
+        (lambda: Own(lambda n: nn.BatchNorm2d(n, affine=False)), False),
+        (lambda: Own(lambda n: nn.BatchNorm2d(n, momentum=None)), False),
+        (lambda: Own(bias=False), False),
+        (lambda: Own(mixed=True), False),
+        (lambda: models.build("timm:darknet17", (1, 8, 8), 10), False),
+    ],
+)
+def test_only_what_is_the_same_in_a_stack_is_stacked(made, can):
+    torch.manual_seed(0)
+    assert can_be_stacked(made(), (1, 8, 8)) is can

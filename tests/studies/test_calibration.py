@@ -1,19 +1,23 @@
 """What a grid will cost, from a few steps of each model."""
 
 import json
+from dataclasses import replace
+from weakref import ref
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from hungry import hungry
-from studies import TINY, bad_input, program
+from studies import TINY, bad_input, program, tiny
 
 from memreg.cli import memreg
 from memreg.data import load
 from memreg.engines import Resources
+from memreg.errors import MemregError
 from memreg.recipe import Recipe
 from memreg.studies import timing
-from memreg.studies.calibration import calibration, hours
+from memreg.studies.calibration import KEPT, Calibration, calibration, hours
 from memreg.studies.costs import on_gpus
 from memreg.studies.resolved import resolve
 from memreg.studies.timing import WARM, timed
@@ -59,27 +63,31 @@ def test_what_only_the_first_steps_cost_is_not_timed(slow_at_first):
 @pytest.mark.parametrize("refused", [0, 1])
 def test_members_that_are_trained_together_are_timed_together(monkeypatch, refused):
     """As on a GPU: a step of as many as there is room for, divided by so many."""
-    taken, met, rooms = [], [], []
+    taken, met, rooms, alive = [], [], [], []
 
     def a_second(device, run):
         taken.append(run())
         return 1.0
 
-    def room(*given):
-        if len(rooms) < refused:
-            rooms.append(given)
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return Room(*given)
+    class Refusing(Room):
+        def begin(self, members):
+            alive.append(sum(room() is not None for room in rooms))
+            rooms.append(ref(self))
+            advance = super().begin(members)
+            if len(rooms) <= refused:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return advance
 
     monkeypatch.setattr(timing, "at_once", lambda *_: STREAMS)
     monkeypatch.setattr(timing, "_seconds", a_second)
-    monkeypatch.setattr(timing, "Room", room)
+    monkeypatch.setattr(timing, "Room", Refusing)
     recipe = Recipe(model="vgg6-w16", epochs=2, batch_size=16, learning_rate=0.1)
     dataset = load("digits+subset=100+size=32")
     step, prediction = timed(recipe, dataset, torch.device("cpu"), "memory", met.append)
     assert met == [timing.PATIENCE]
     assert [len(steps) for steps in taken[:2]] == [1, 3]
     assert step == 1 / 3 / (STREAMS >> refused)
+    assert alive == [0] * (refused + 1), "what ran out of memory is gone before fewer are made"
     assert prediction == 1 / (dataset.n_train + dataset.n_test)
 
 
@@ -123,6 +131,55 @@ def test_what_cannot_be_timed_is_one_line_of_a_plan_and_no_hindrance_to_training
     bad_input(monkeypatch, capsys, memreg, *words, match="cannot be timed in 2 processes: CUDA error: out of")
     took, whole = hours([(item.cell, item.dataset, 4)], Resources(device="cpu", workers=2))
     assert (took, whole) == (0, False)
+
+
+@pytest.mark.parametrize(("how", "said"), [("driver", "out of memory"), ("kernel", "a process died")])
+def test_the_next_model_is_timed_after_one_that_cannot_be(tmp_path, monkeypatch, how, said):
+    """But not in processes of which one has died, of which each is told in one line."""
+    grid = hungry(tmp_path, how, 1)
+    monkeypatch.chdir(tmp_path)
+    (wrong, *_), (right, *_) = resolve(grid.cells), resolve(tiny().cells)
+    with calibration(Resources(device="cpu", workers=2)) as measured:
+        with pytest.raises(MemregError, match=said):
+            measured.member_seconds(wrong.cell, wrong.dataset)
+        if how == "kernel":
+            with pytest.raises(
+                MemregError, match="a process died, or hung, while steps of vgg3-w8 were timed"
+            ):
+                measured.member_seconds(right.cell, right.dataset)
+        else:
+            assert measured.member_seconds(right.cell, right.dataset) > 0
+
+
+def test_what_goes_wrong_in_a_glance_is_no_hindrance_to_training(monkeypatch):
+    def wrong(*_):
+        raise RuntimeError("no kernel for that")
+
+    monkeypatch.setattr(timing, "timed", wrong)
+    (item, *_) = resolve(tiny().cells)
+    assert hours([(item.cell, item.dataset, 4)], Resources(device="cpu", workers=2)) == (0, False)
+
+
+def test_a_part_of_a_large_data_set_is_timed_with_as_many_steps_as_all_of_it():
+    """Their number decides whether passes are fused, and a short recipe's figure is not a long one's."""
+    asked = []
+
+    def measure(recipe, dataset):
+        asked.append((recipe.epochs * dataset.n_train, dataset.n_train))
+        return 1.0, 0.0
+
+    (item, *_) = resolve(tiny().cells)
+    large = replace(load("digits"), train_images=np.zeros((50_000, 8, 8, 1), np.uint8))
+    large = replace(large, train_labels=np.zeros(50_000, np.int64))
+    measured = Calibration(measure)
+    for epochs in (1, 100):
+        recipe = item.cell.recipe.model_copy(update={"epochs": epochs, "batch_size": 512})
+        cell = item.cell.model_copy(update={"recipe": recipe})
+        measured.member_seconds(cell, large)
+        seen, n = asked[-1]
+        assert n == KEPT
+        assert epochs * 50_000 <= seen < epochs * 50_000 + n
+    assert len(asked) == 2
 
 
 def test_a_gpus_hours_on_several():
