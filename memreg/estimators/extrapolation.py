@@ -18,7 +18,8 @@ def extrapolate(rs: Sequence[float], counts: Sequence[Counts]) -> pd.DataFrame:
     weights from the counts alone: weights from estimated variances would favour those scores that chance
     put near 0 or 1. So the result is a fixed linear combination of the scores; its standard error follows
     from theirs, taken at (x+1)/(n+2) (Agresti & Caffo 2000), since at proportions of 0 and 1 they vanish.
-    What higher powers of 1-r contribute is not in the interval: it is least if the largest r is near 1.
+    What higher powers of 1-r contribute is not in the interval: it is least if the largest r is near 1. All
+    three are held within [-1, 1], where every score lies.
 
     counts: of each r, shapes [n_train]. NaN where a score is missing at some r.
     """
@@ -31,15 +32,15 @@ def extrapolate(rs: Sequence[float], counts: Sequence[Counts]) -> pd.DataFrame:
     powers = np.vander(1 - np.asarray(rs, float), degree + 1, increasing=True)
     normal = np.einsum("ra,rn,rb->nab", powers, weights, powers)
     share = np.einsum("nb,rb,rn->rn", np.linalg.inv(normal)[:, 0], powers, weights)
-    score = np.where(known, (share * scores).sum(0), np.nan)
+    carried = np.where(known, (share * scores).sum(0), np.nan)
     error = np.sqrt((share**2 * np.stack([_variance(c) for c in counts])).sum(0))
     half = norm.ppf(0.975) * error
     return pd.DataFrame(
         {
-            "score": score,
+            "score": np.clip(carried, -1, 1),
             "standard_error": np.where(known, error, np.nan),
-            "low": np.maximum(score - half, -1),
-            "high": np.minimum(score + half, 1),
+            "low": np.clip(carried - half, -1, 1),
+            "high": np.clip(carried + half, -1, 1),
         }
     )
 

@@ -26,7 +26,8 @@ class Presence:
     """One-sided p of Welch's test that the effect is not above 0, [N]."""
 
     def helped(self, most: int) -> NDArray[np.int64]:
-        """The examples that are surely helped, largest effect first: Holm's procedure at 5 % over all N."""
+        """The examples that are surely helped, largest effect first: Holm's procedure at 5 % over those
+        that have a p."""
         known = np.flatnonzero(~np.isnan(self.p))
         order = known[np.argsort(self.p[known], kind="stable")]
         fails = np.flatnonzero(self.p[order] > LEVEL / (len(order) - np.arange(len(order))))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from memreg.data import Dataset, load
 from memreg.data.folder import glance
 from memreg.errors import MemregError
+from memreg.estimators.label_check import FEWEST as FEWEST_VOTES
 from memreg.grid import Grid, plan_cell
 from memreg.registry import StoredCell
 from memreg.requests.audit import Request
@@ -68,6 +69,10 @@ class Audited:
             f"{len(likely):,}: wrong labels, or hard images{'. Most surely:' if len(likely) else '.'}",
             *_listed(likely.head(SHOWN)),
         ]
+        if (votes := int(self.found["excluded_count"].max())) < FEWEST_VOTES:
+            lines.insert(
+                1, f"No more than {votes} of them judge an image, and it takes {FEWEST_VOTES}: train more."
+            )
         if len(tested):
             first = tested.head(SHOWN_TEST).to_dict("records")
             files = [f"{row['file']} ({row['proposed_label']})" for row in first]

@@ -91,7 +91,7 @@ def run(request: Request, tracing: Tracing, where: Where, progress: Progress) ->
             truth,
             found.entrants,
             found.skipped,
-            _pictures(planned.loo, targets, truth, found.entrants, where),
+            _pictures(planned.loo, targets, truth, found.entrants, request, where),
         )
         return opened.conclude(opened.table(), board)
 
@@ -113,12 +113,13 @@ def _designs(
                 continue
             (item,) = _resolved(planned.loo, design, rest, request, where)
             opened.add(item)
+            opened.grow(item.cell, range(rest))  # other numbers of pilots may have laid out the same
             opened.hold([opened.writer(item.cell).run_id])
             opened.train(item.cell)
             cells.append(opened.registry.cell(item.cell.hash))
             n = left_out.n_train
             cost = (pilots * left_out.cell.design.size(n) + rest * design.size(n)) / n
-            found.by_design(name, k, cost, cells[-1])
+            found.by_design(name, k, cost, Part(cells[-1], range(rest)))
     return cells
 
 
@@ -180,7 +181,8 @@ def _leaving_out(names: Sequence[str], request: Request) -> Mapping[Subsets, int
     own = design(request.r)
     wanted = {own: [k for k in request.numbers if k % own.folds == 0]} if any(map(of_one_cell, names)) else {}
     if any(name in DESIGNED for name in names):
-        wanted[own] = [*wanted.get(own, []), *filter(split, request.numbers)]
+        pilots = [parts[0] for k in request.numbers if (parts := split(k))]
+        wanted[own] = [*wanted.get(own, []), *pilots]
     if EXTRAPOLATION in names:
         for counts in filter(None, map(shares, request.numbers)):
             for r, count in zip(RS, counts, strict=True):
@@ -189,13 +191,18 @@ def _leaving_out(names: Sequence[str], request: Request) -> Mapping[Subsets, int
 
 
 def _pictures(
-    loo: StoredCell, targets: NDArray[np.int64], truth: Truth, entrants: Sequence[Entrant], where: Where
+    loo: StoredCell,
+    targets: NDArray[np.int64],
+    truth: Truth,
+    entrants: Sequence[Entrant],
+    request: Request,
+    where: Where,
 ) -> Figure | str:
     """Of the best proxies at their most networks, the targets that they are most wrong about, either way."""
     most = {e.proxy: e for e in sorted(entrants, key=lambda e: e.networks)}
     best = sorted(most.values(), key=lambda e: (e.judged.error.value, e.proxy))[:SHOWN]
     try:
-        images = images_of(loo.cell, where.data_dir).train_images
+        images = images_of(loo.cell, where.data_dir, request.dataset).train_images
     except MemregError as error:
         return str(error)
 

@@ -18,7 +18,7 @@ from memreg.registry import Registry, Store, StoredCell
 from memreg.registry.tables import scores_name
 from memreg.requests.memorization import Request
 from memreg.scoring.by_name import RANKS, scores_by
-from memreg.scoring.candidates import missed
+from memreg.scoring.candidates import FEWEST, missed
 from memreg.show import figures
 from memreg.show.notes import Numbers, accuracies_in_words, answered, memorized_in_words
 
@@ -115,13 +115,16 @@ class Memorization:
         if "missed" not in self.values:
             return ""
         m, design = self.values, self.cell.design
+        audited = len(getattr(design, "audit", ()))
         if m["missed"] != m["missed"]:
-            return "Without an audit, nothing is said of the examples that are no candidates."
+            return (
+                f"An audit of {audited} says nothing of examples that are no candidates: it takes {FEWEST}."
+            )
         ends = f"[{m['missed_low']:.1%}, {m['missed_high']:.1%}]"
         return (
-            f"{len(self.scores) - m['candidates']:,.0f} examples are no candidates and score 0. Of those "
-            f"that score {HEADLINE} or more the candidates miss {m['missed']:.1%} {ends}, as "
-            f"{len(getattr(design, 'audit', ()))} random others say."
+            f"{len(self.scores) - m['candidates']:,.0f} examples are no candidates; but for the audited ones "
+            f"they score 0. Of those that score {HEADLINE} or more the candidates miss {m['missed']:.1%} "
+            f"{ends}, as {audited} random others say."
         )
 
 

@@ -268,9 +268,9 @@ def run(request: Request, registry: Registry) -> Privacy:
         asked,
     )
     writer = Store(registry.tracking_uri).run(cell.run_id)
+    writer.withdraw(lambda key: key.startswith(beginning))  # first: what is half done misses, and is not old
     for name in answer.tables():
         writer.artifacts.put(name, table.to_parquet)
-    writer.withdraw(lambda key: key.startswith(beginning))
     writer.log(metrics=values)
     return answer
 

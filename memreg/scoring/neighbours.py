@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from memreg.design.base import check_examples
 from memreg.errors import MemregError
 from memreg.estimators.coinfluence import find_alike, find_peers, neighbours
 from memreg.estimators.gaussian import LIMIT
@@ -21,13 +22,20 @@ example, as is aimed at, at r = 0.9 .15, at r = 0.97 .3."""
 
 def neighbours_of(text: str, tracking_uri: str | None, of: StoredCell | None = None) -> Groups:
     """Groups by name: `groups`, those that were planted in the data set of the cell `of`; a JSON file's; or
-    those that co-influence finds in the members of a cell.
+    those that co-influence finds in the members of a cell. Raises `MemregError` for examples that are none of
+    the data set of `of`, and for a cell of another data set.
     """
     if text == PLANTED and of is not None:
         return planted(of)
     if Path(text).is_file() or text.endswith(".json"):
-        return read_neighbours(Path(text))
-    return found_in(Registry(tracking_uri).cell(text))
+        groups = read_neighbours(Path(text))
+        if of is not None:
+            check_examples("neighbours", (max(group) for group in groups), of.n_train)
+        return groups
+    cell = Registry(tracking_uri).cell(text)
+    if of is not None and cell.cell.dataset_fingerprint != of.cell.dataset_fingerprint:
+        raise MemregError(f"neighbours={text} is of another data set ({cell.cell.dataset}) than {of}")
+    return found_in(cell)
 
 
 def planted(cell: StoredCell) -> Groups:

@@ -66,20 +66,18 @@ class Board:
         return {"leaderboard": figures.leaderboard(self.table, title), **shown}
 
     def in_short(self) -> str:
-        t, most = self.truth, max(e.networks for e in self.entrants)
-        best = self._least(most)[0]
-        count = f"{most:,} network{'s' if most > 1 else ''}"
+        t, best = self.truth, self._closest
+        count = f"{best.networks:,} network{'s' if best.networks > 1 else ''}"
         return (
             f"{best.proxy}, from {count}, comes closest to leave-one-out: it "
             f"errs by {best.judged.error.value:.3f} on average, where a perfect proxy would err by about "
             f"{t.floor:.3f} and no proxy at all by {t.constant.mean():.3f}.\n"
             f"Leave-one-out scores of {len(self.targets)} targets, {self.loo.recipe.model} on "
-            f"{self.loo.dataset}. {self._best(most)}"
+            f"{self.loo.dataset}. {self._best(best.networks)}"
         )
 
     def in_words(self) -> str:
-        t, most = self.truth, max(e.networks for e in self.entrants)
-        best = self._least(most)[0]
+        t, best = self.truth, self._closest
         error = best.judged.error
         numbers = [
             (
@@ -107,6 +105,11 @@ class Board:
         if isinstance(self.pictures, str) and self.pictures:
             said.append(f"The images are left out: {self.pictures}")
         return "\n\n".join(said)
+
+    @property
+    def _closest(self) -> Entrant:
+        """What errs least of all; of equals, what takes fewer networks."""
+        return min(self.entrants, key=lambda e: (e.judged.error.value, e.networks))
 
     def _least(self, networks: int) -> list[Entrant]:
         """Those that were judged at so many networks, the one that errs least first."""

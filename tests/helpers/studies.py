@@ -15,6 +15,7 @@ from memreg.members import COLUMNS, Members
 from memreg.questions import corr_grid
 from memreg.show.terminal import Reporter
 from memreg.studies.study import Outcome, Where
+from memreg.tracing import Tracing
 
 TINY = {
     "name": "tiny",
@@ -43,13 +44,18 @@ def uri(directory: Path) -> str:
 
 
 def run(
-    grid: Grid, directory: Path, study: str = "tiny", workers: int = 2, on: Engine | None = None
+    grid: Grid,
+    directory: Path,
+    study: str = "tiny",
+    workers: int = 2,
+    on: Engine | None = None,
+    tracing: Tracing | None = None,
 ) -> Outcome:
     """Run in this process, with the registry in `directory` (which must be the working directory, since
     MLflow puts artifacts there)."""
     assert Path.cwd() == directory
     resources = Resources(workers=workers)
-    where = Where(on or engine("local", resources), tracking_uri=uri(directory))
+    where = Where(on or engine("local", resources), tracking_uri=uri(directory), tracing=tracing)
     with Reporter() as reporter:
         return corr_grid.run_grid(grid, study, where, reporter)
 

@@ -140,7 +140,7 @@ class Activated(nn.BatchNorm2d):
 
 
 class Own(nn.Module):
-    """A network of 8x8 images with this normalisation; `mixed`: with a share of all images in what each gives."""
+    """A network of 8x8 images with this normalisation; `mixed`: all images have a say in what each gives."""
 
     def __init__(self, norm=nn.BatchNorm2d, mixed=False, bias=True):
         super().__init__()

@@ -54,14 +54,14 @@ def audit(audited, monkeypatch, capsys):
     return lambda *arguments: program(monkeypatch, capsys, cli, "audit", *arguments)
 
 
-WORDS = ("my digits", "--members", "20")
+WORDS = ("my digits", "--members", "30")
 
 
 def test_wrong_labels_are_found_and_explore_shows_them(audit, audited, monkeypatch, capsys):
     root, planted = audited
     out = audit(*WORDS)
     assert "181 images, typically 9 pixels high or wide: they become 9x9" in out
-    assert re.search(r"to train: 20 networks, about \d+ (s|min) in \d+ process", out)
+    assert re.search(r"to train: 30 networks, about \d+ (s|min) in \d+ process", out)
     end = out[out.index("Networks are right about") :]
     assert end.count("\n") <= 17
     listed = [line.split() for line in end.splitlines() if line.startswith("  ")][1:]
@@ -83,7 +83,7 @@ def test_wrong_labels_are_found_and_explore_shows_them(audit, audited, monkeypat
     members, n = cell.members(), cell.n_train
     for row in tested.itertuples():
         said = members.predicted[:, n + row.example]
-        assert row.excluded_count == len(said) == 20
+        assert row.excluded_count == len(said) == 30
         assert row.label_agreement == pytest.approx((said == row.label).mean())
     desk = Desk(registry, lambda study: "")
     assert desk.limit(["audit-my-digits"])[1] == [hash_]
@@ -101,6 +101,7 @@ def test_what_was_put_right_is_audited_anew(audit, audited):
     file, kind = next(iter(planted.items()))
     (root / "my digits" / file).rename(root / "my digits" / kind / Path(file).name)
     out = audit("my digits", "--members", "4")
+    assert re.search(r"No more than \d of them judge an image, and it takes 6: train more\.", out)
     newest = memreg.Registry(uri(root)).cells("audit-my-digits")["cell"].iloc[-1]
     assert f"memreg explore {newest[:12]} --labels" in out, "the study has two cells"
 

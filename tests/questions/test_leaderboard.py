@@ -20,8 +20,10 @@ from memreg.exchange.archive import export_study, opened
 from memreg.exchange.incoming import From, bring_in
 from memreg.questions.leaderboard import run
 from memreg.registry import Registry
+from memreg.registry.stored_cell import Part
 from memreg.requests.leaderboard import Request
 from memreg.scoring.designed import DESIGNED
+from memreg.scoring.estimated import gaussian_scores
 from memreg.scoring.proxies import ESTIMATES, KNOWN, chosen, of_traces
 from memreg.scoring.several_r import EXTRAPOLATION
 from memreg.show.notes import parts
@@ -220,9 +222,35 @@ def test_scores_at_three_r_are_carried_to_leave_one_out(judged, elsewhere, monke
         score += weight * (p1 - p0)
     table = pd.read_parquet(kept(elsewhere)[2]("leaderboard.parquet"))
     found = row(table, EXTRAPOLATION, 30)
-    assert found["plain_error"] == pytest.approx(np.abs(score - truth_by_hand(judged, traced=0)).mean())
+    assert found["plain_error"] == pytest.approx(
+        np.abs(np.clip(score, -1, 1) - truth_by_hand(judged, traced=0)).mean()
+    )
     assert found["cost"] == pytest.approx(10 * (0.5 + 0.7 + 0.9), rel=0.01)
     assert row(table, EXTRAPOLATION, 40)["cost"] == pytest.approx(10 * (0.5 + 0.7) + 20 * 0.9, rel=0.01)
+
+
+def test_a_design_is_judged_from_as_many_networks_as_it_says(judged, elsewhere, monkeypatch, capsys):
+    """Also where several numbers of pilots lay out the same one: at r = .9 so few find no neighbours."""
+    words = ("--loo-cell", judged.loo, "--networks", "100,200", "--r", "0.9", "--workers", "2")
+    program(monkeypatch, capsys, leaderboard, *words, "--proxies", "spread")
+    registry = Registry(uri(elsewhere))
+    cells = registry.cells().set_index("design")["cell"]
+    assert len(registry.predictions(cells["subsets"])) == 60, "the pilots of 200"
+    table = pd.read_parquet(kept(elsewhere)[2]("leaderboard.parquet"))
+    spread, truth = registry.cell(cells["spread"]), truth_by_hand(judged, traced=0)
+    assert spread.cell.design.neighbours == ()
+    assert spread.count == 140
+    for networks, rest in ((100, 70), (200, 140)):
+        scores = gaussian_scores(Part(spread, range(rest)))["score"].to_numpy()
+        error = np.abs(scores[TARGETS] - truth).mean()
+        assert row(table, "spread", networks)["plain_error"] == pytest.approx(error)
+
+
+def test_what_is_said_to_come_closest_errs_least_of_all(judged):
+    """Also where at the most networks others alone are judged."""
+    best = judged.table.sort_values(["error", "networks"]).iloc[0]
+    assert judged.said.count(f"{best.proxy}, from {best.networks} networks, comes closest") == 1
+    assert judged.table["networks"].max() == MOST
 
 
 def test_errors_by_size_are_means_over_sub_populations(judged):

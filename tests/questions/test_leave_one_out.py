@@ -317,6 +317,11 @@ def test_influence_of_too_few_members_is_refused_with_the_number_that_it_takes(d
             "leave them out",
         ),
         (memorization, ["--cell", "CELL", "--estimator", "gaussian", "--neighbours", "x"], "leave them out"),
+        (
+            memorization,
+            ["--cell", "CELL", "--estimator", "peers", "--neighbours", "far.json"],
+            "neighbours: there is no training example 999: they go from 0 to",
+        ),
         (memorization, ["--cell", "CELL", "--estimator", "leave_one_out"], "not leave_one_out"),
         (influence, ["--cell", "CELL", "--threshold", "0"], "threshold"),
         (influence, ["--cell", "nothing"], "nothing"),
@@ -328,4 +333,5 @@ def test_bad_input_is_one_line_and_trains_nothing(planted, monkeypatch, capsys, 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(planted[0]))
     Path("bad.txt").write_text("3 999")
     Path("bad.json").write_text("[[1, 1]]")
+    Path("far.json").write_text("[[1, 999]]")
     refused(planted, monkeypatch, capsys, command, words, message)

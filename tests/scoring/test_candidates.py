@@ -120,7 +120,7 @@ def test_all_examples_have_a_score_and_the_audit_bounds_the_others(laid_out):
     assert (rest["audited"] == 25).all()
     assert (rest["low"] == min(audit["score"].min(), 0)).all()
     assert (rest["high"] == max(audit["score"].max(), 0)).all()
-    assert "no candidates and score 0" in said
+    assert "no candidates; but for the audited ones they score 0" in said
     assert "as 25 random others say" in said
     assert table[dealt]["score"].abs().max() > 0
 

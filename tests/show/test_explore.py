@@ -23,6 +23,7 @@ from memreg.show.explore.desk import Desk
 from memreg.show.explore.packed import pack
 from memreg.show.explore.server import listening
 from memreg.studies.pages import NAME, PAGE
+from memreg.tracing import Tracing
 
 
 @pytest.fixture(scope="module")
@@ -359,15 +360,16 @@ def test_a_cell_without_scores_is_shown_without_them(tmp_path, monkeypatch):
 def test_members_that_diverged_have_no_say(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cells = [{"dataset": "digits+subset=300", "epochs": 20, "learning_rate": 100, "augmentation": 0}]
-    found = run(tiny(cells=cells, members=12), tmp_path)
+    found = run(tiny(cells=cells, members=12), tmp_path, tracing=Tracing(12, 3))
     stored = memreg.Registry(uri(tmp_path)).cell(found.cells["cell"][0])
     members = stored.members()
     assert 0 < members.diverged.sum() < 12
+    assert len(stored.traces()) == 12
     told_ = Desk(memreg.Registry(uri(tmp_path)), str).example(stored.hash, 3)
     json.dumps(told_, allow_nan=False)
     assert told_["unit"] == "log odds"
     kept = members.kept()
-    assert len(told_["included"]) == kept.included[:, 3].sum()
+    assert len(told_["included"]) == told_["trace"]["members"] == kept.included[:, 3].sum()
     assert sum(told_["votes"]) == (~kept.included[:, 3]).sum()
 
 

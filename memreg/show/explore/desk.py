@@ -193,6 +193,7 @@ class Desk:
     def sheet(self, name: str, places: Sequence[int], columns: int) -> tuple[bytes, str]:
         """Images as one picture: of training examples, and from n_train on of test examples."""
         images = self._images(name, places[: tiles.MOST])
+        columns = min(columns, len(images))
         return tiles.encoded(tiles.sheet(images, columns), max(images.shape[1:3]) <= tiles.EXACT)
 
     def image(self, name: str, place: int) -> tuple[bytes, str]:

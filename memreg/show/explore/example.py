@@ -83,12 +83,13 @@ def _shown(cell: StoredCell, places: Any, effect: Any) -> list[dict[str, Any]]:
 
 
 def trace(cell: StoredCell, example: int) -> dict[str, Any] | None:
-    """Mean over the traced members that saw the example, at each checkpoint; None where none did."""
+    """Mean over the traced members that saw the example and did not diverge, at each checkpoint; None where
+    there is none."""
     try:
         traces = cell.traces(*TRACED)
     except MemregError:
         return None
-    seen = traces.included[:, example]
+    seen = traces.included[:, example] & np.isfinite(traces["margin"][:, :, example]).all(1)
     if not seen.any():
         return None
     means = {name: traces[name][seen, :, example].astype(float).mean(0).tolist() for name in TRACED}
