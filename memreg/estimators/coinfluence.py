@@ -70,26 +70,37 @@ def find_peers(included: Mask, correct: Mask, labels: NDArray[np.int64]) -> csr_
     return _linked(labels, evidence, exact)
 
 
-def find_alike(included: Mask, margin: Floats, labels: NDArray[np.int64]) -> csr_array:
+def find_alike(designs: Iterable[tuple[Mask, Floats]], labels: NDArray[np.int64]) -> csr_array:
     """As `find_peers`, from the label's log odds of all members, which say more than right and wrong do.
 
     300 members on planted digits find all companions in sub-populations of two and three, and 75 % of those
     in fives; with the members' rows exchanged at random there are .023 false peers an example.
 
-    included: [members, n_train]; margin: log odds of the label, [members, n_train], without NaN. The
-    evidence that j acts on i is the correlation of i's log odds, less their mean over the members that
-    include i, or that do not, with the inclusion of j, times the root of the members.
+    designs: of the members of each, which examples they include, [members, n_train], and the log odds of the
+    label, [members, n_train], without NaN. The evidence that j acts on i is the correlation of i's log odds,
+    less their mean over the members of its design that include i, or that do not, with the inclusion of j,
+    times the root of the members of designs that leave j out.
     """
+    left, inside, count = map(np.concatenate, zip(*(_standardised(*one) for one in designs), strict=True))
+    root = np.sqrt(count.reshape(-1, len(labels)).sum(0))
+
+    def evidence(i: Numbers, j: Numbers) -> NDArray[np.float32]:
+        product: NDArray[np.float32] = (left[:, i].T @ inside[:, j] / np.maximum(root[j], 1)).astype(
+            np.float32
+        )
+        return product
+
+    return _linked(labels, evidence)
+
+
+def _standardised(included: Mask, margin: Floats) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Of one design's members: log odds and inclusion, both [members, n_train], and how many there are for
+    each example that some include and some do not, else 0, [n_train]."""
     left = _residual(margin, included) + _residual(margin, ~included)
     left /= np.sqrt((left**2).mean(0)) + np.finfo(np.float32).tiny
     inside = (included - included.mean(0, dtype=np.float64)).astype(np.float32)
     inside /= inside.std(0) + np.finfo(np.float32).tiny
-
-    def evidence(i: Numbers, j: Numbers) -> NDArray[np.float32]:
-        product: NDArray[np.float32] = left[:, i].T @ inside[:, j] / np.sqrt(len(left))
-        return product
-
-    return _linked(labels, evidence)
+    return left, inside, np.where(included.any(0) & ~included.all(0), len(included), 0)
 
 
 def _linked(

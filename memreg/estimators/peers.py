@@ -61,19 +61,35 @@ def peer_conditioned(
     )
 
 
+def in_company(included: Mask, second: Mask, peers: tuple[csr_array, csr_array]) -> Mask:
+    """Members that include an example's peers, as `peer_conditioned` takes them: [members, n_train], as
+    included is."""
+    result = np.empty_like(included)
+    for half, found in ((second, peers[0]), (~second, peers[1])):
+        result[half] = _company(included[half].T.copy(), found)[0].T
+    return result
+
+
 def _condition(included: Mask, correct: Mask, peers: csr_array) -> Conditioned:
     """included, correct: [n_train, members] of one half; peers: found on the other."""
-    inside, right = included.copy(), included & correct
-    outside, wrongly = ~included, ~included & correct
+    company, used = _company(included, peers)
+    inside, outside = included & company, ~included & company
+    counts = Counts(*(counted.sum(1) for counted in (inside, inside & correct, outside, outside & correct)))
+    found = np.diff(peers.indptr)
+    return Conditioned(counts, found.astype(np.int64), used, used < found)
+
+
+def _company(included: Mask, peers: csr_array) -> tuple[Mask, NDArray[np.int64]]:
+    """Members that include as many of an example's peers, the strongest first, as leaves MINIMUM without the
+    example, [n_train, members]; and how many peers these are, [n_train]."""
+    company = np.ones_like(included)
     found = np.diff(peers.indptr)
     used = np.zeros(len(included), np.int64)
     for i in np.flatnonzero(found):
         row = slice(peers.indptr[i], peers.indptr[i + 1])
         strongest = peers.indices[row][np.argsort(-peers.data[row], kind="stable")]
-        company = np.logical_and.accumulate(included[strongest], axis=0)
-        used[i] = np.count_nonzero((company & outside[i]).sum(1) >= MINIMUM)
+        with_all = np.logical_and.accumulate(included[strongest], axis=0)
+        used[i] = np.count_nonzero((with_all & ~included[i]).sum(1) >= MINIMUM)
         if used[i]:
-            for counted in (inside, right, outside, wrongly):
-                counted[i] &= company[used[i] - 1]
-    counts = Counts(*(counted.sum(1) for counted in (inside, right, outside, wrongly)))
-    return Conditioned(counts, found.astype(np.int64), used, used < found)
+            company[i] = with_all[used[i] - 1]
+    return company, used

@@ -106,8 +106,9 @@ def _designs(
             if parts is None:
                 continue
             pilots, rest = parts
+            pilot = Part(left_out, range(pilots))
             try:
-                design = laid_out(name, Part(left_out, range(pilots)), request.design_seed)
+                design = laid_out(name, pilot, request.design_seed)
             except MemregError as error:
                 found.skipped.append(f"{name} at {k} networks ({error})")
                 continue
@@ -119,7 +120,7 @@ def _designs(
             cells.append(opened.registry.cell(item.cell.hash))
             n = left_out.n_train
             cost = (pilots * left_out.cell.design.size(n) + rest * design.size(n)) / n
-            found.by_design(name, k, cost, Part(cells[-1], range(rest)))
+            found.by_design(name, k, cost, Part(cells[-1], range(rest)), pilot)
     return cells
 
 

@@ -134,7 +134,7 @@ def run(request: Request, registry: Registry) -> Memorization:
     result = rescored(cell)
     if request.estimator is None:
         if request.neighbours is not None:
-            raise MemregError("neighbours is for estimator=peers: leave it out, or name that")
+            raise MemregError("neighbours is for estimator=peers or candidates: leave it out, or name one")
         return result
     result = by_estimator(result, request.estimator, scores_by(request.estimator, cell, request.neighbours))
     writer = Store(registry.tracking_uri).run(cell.run_id)

@@ -13,4 +13,4 @@ class Request(Parameters):
     default Feldman & Zhang's."""
     neighbours: str | None = None
     """Peers for the estimator peers: groups (those planted), a cell, or FILE.json; by default they are
-    found."""
+    found. For candidates the pilot, a cell, whose members help to find them."""

@@ -12,7 +12,7 @@ from memreg.registry.tables import MEMBERS
 from memreg.scoring.candidates import candidate_scores
 from memreg.scoring.estimated import extrapolated_scores, gaussian_scores, peer_scores, shrunk_scores
 from memreg.scoring.leave_one_out import truth_scores
-from memreg.scoring.neighbours import neighbours_of
+from memreg.scoring.neighbours import cell_of, neighbours_of
 from memreg.user_code import called, digest, is_code
 
 Estimator = Callable[[StoredCell], pd.DataFrame]
@@ -36,7 +36,7 @@ ESTIMATORS: dict[str, Estimator] = {
 def scores_by(estimator: str, cell: StoredCell, neighbours: str | None = None) -> pd.DataFrame:
     """A row per training example: `example`, `label`, `score`, `standard_error`, `low`, `high`, and more.
 
-    neighbours: of `peers` alone, as `neighbours_of` reads it.
+    neighbours: of `peers`, as `neighbours_of` reads it; of `candidates` the pilot, a cell.
     """
     if estimator not in ESTIMATORS and not is_code(estimator):
         known = ", ".join(ESTIMATORS)
@@ -45,6 +45,10 @@ def scores_by(estimator: str, cell: StoredCell, neighbours: str | None = None) -
         table = of_the_user(estimator, cell) if is_code(estimator) else ESTIMATORS[estimator](cell)
     elif estimator == "peers":
         table = peer_scores(cell, neighbours_of(neighbours, cell.registry.tracking_uri, cell))
+    elif estimator == "candidates":
+        pilot = cell_of(neighbours, cell.registry.tracking_uri, cell)
+        table = candidate_scores(cell, pilot)
+        table.attrs[MEMBERS] = {each.hash: each.count for each in (cell, pilot)}
     else:
         raise MemregError(f"{estimator} uses no neighbours: leave them out")
     table.attrs.setdefault(MEMBERS, {cell.hash: cell.count})

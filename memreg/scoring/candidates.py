@@ -7,9 +7,12 @@ from scipy.stats import beta
 from memreg import random
 from memreg.design import Candidates
 from memreg.errors import MemregError
+from memreg.estimators.coinfluence import find_alike
+from memreg.estimators.counts import half
+from memreg.estimators.peers import in_company
 from memreg.estimators.threshold import reaches
 from memreg.registry import StoredCell
-from memreg.scoring.estimated import gaussian_scores, shrunk_scores
+from memreg.scoring.estimated import gaussian_of, gaussian_scores, odds_of, shrunk_scores
 from memreg.scoring.targets import choose
 
 AUDIT = 31  # stream of the design's seed
@@ -35,18 +38,21 @@ def candidates_of(
     return chosen, tuple(sorted(others[:audit]))
 
 
-def candidate_scores(cell: StoredCell) -> pd.DataFrame:
+def candidate_scores(cell: StoredCell, pilot: StoredCell | None = None) -> pd.DataFrame:
     """Scores of all training examples from a cell of design candidates.
 
-    Those that members leave out have the score of `gaussian`. The others have score 0, and an interval from
-    the least to the largest score of the a audited ones, which holds the score of one more such example with
-    probability (a - 1) / (a + 1), whatever their distribution; `audited` is a for them, 0 for the rest. They
-    have no score where fewer than FEWEST are audited.
+    Those that members leave out have the score of `gaussian`, from members that include the example's peers,
+    as `peers` does: who they are is found by log odds in the other half of the members, and in the pilot's,
+    which are of design subsets. (What the design keeps apart needs none; a pilot of few members does not find
+    all.) The others have score 0, and an interval from the least to the largest score of the a audited ones,
+    which holds the score of one more such example with probability (a - 1) / (a + 1), whatever their
+    distribution; `audited` is a for them, 0 for the rest. They have no score where fewer than FEWEST are
+    audited.
     """
     design = cell.cell.design
     if not isinstance(design, Candidates):
         raise MemregError(f"{cell} is of design {design.kind}, and not candidates")
-    table = gaussian_scores(cell).assign(audited=0)
+    table = _in_company(cell, pilot).assign(audited=0)
     audit = table.loc[list(design.audit)]
     others = ~table["example"].isin(design.dealt)
     if len(audit) >= FEWEST:
@@ -57,6 +63,24 @@ def candidate_scores(cell: StoredCell) -> pd.DataFrame:
         table.loc[others, "high"] = max(float(found.max()), 0.0)
         table.loc[others, "audited"] = len(audit)
     return table
+
+
+def _in_company(cell: StoredCell, pilot: StoredCell | None) -> pd.DataFrame:
+    members = odds_of(cell)
+    block = np.array([cell.cell.design.block(int(m)) for m in members.member], np.int64)
+    second = half(block) == 1
+    if second.all() or not second.any():
+        return gaussian_scores(cell)
+    pilots = [] if pilot is None else [odds_of(pilot)]
+    first_peers, second_peers = (
+        find_alike(
+            [*((p.included, p.odds) for p in pilots), (members.included[rows], members.odds[rows])],
+            cell.train_labels,
+        )
+        for rows in (~second, second)
+    )
+    company = in_company(members.included, second, (first_peers, second_peers))
+    return gaussian_of(cell, members, company)
 
 
 def missed(table: pd.DataFrame, design: Candidates, threshold: float) -> tuple[float, float, float]:

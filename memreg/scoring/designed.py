@@ -4,8 +4,8 @@ from memreg.design import Candidates, Spread
 from memreg.errors import MemregError
 from memreg.estimators.counts import Floats
 from memreg.registry import StoredCell
-from memreg.scoring.by_name import scores_by
-from memreg.scoring.candidates import candidates_of
+from memreg.scoring.candidates import candidate_scores, candidates_of
+from memreg.scoring.estimated import gaussian_scores
 from memreg.scoring.neighbours import found_in
 
 DESIGNED = ("spread", "candidates")
@@ -38,7 +38,7 @@ def laid_out(name: str, pilot: StoredCell, seed: int) -> Spread | Candidates:
     return Candidates(r=0.8, seed=seed, candidates=chosen, audit=audit, neighbours=neighbours)
 
 
-def from_design(name: str, cell: StoredCell) -> Floats:
+def from_design(name: str, cell: StoredCell, pilot: StoredCell) -> Floats:
     """Scores of the training examples, [n_train], by the estimator that suits the design."""
-    table = scores_by("gaussian" if name == "spread" else "candidates", cell)
+    table = gaussian_scores(cell) if name == "spread" else candidate_scores(cell, pilot)
     return table["score"].to_numpy(float)

@@ -87,9 +87,9 @@ class Entrants:
             cost = sum(c * _share(cell) for cell, c in zip(cells, counts, strict=True))
             self._enter(EXTRAPOLATION, k, cost, parts, lambda _, part: carried(part))
 
-    def by_design(self, name: str, k: int, cost: float, cell: StoredCell) -> None:
+    def by_design(self, name: str, k: int, cost: float, cell: StoredCell, pilot: StoredCell) -> None:
         """Judge scores by a design that a pilot has laid out, of k networks in all."""
-        self._enter(name, k, cost, [cell], from_design)
+        self._enter(name, k, cost, [cell], lambda name, cell: from_design(name, cell, pilot))
 
     def _enter(
         self, name: str, k: int, cost: float, parts: Sequence[P], of: Callable[[str, P], Floats]

@@ -32,10 +32,15 @@ def neighbours_of(text: str, tracking_uri: str | None, of: StoredCell | None = N
         if of is not None:
             check_examples("neighbours", (max(group) for group in groups), of.n_train)
         return groups
+    return found_in(cell_of(text, tracking_uri, of))
+
+
+def cell_of(text: str, tracking_uri: str | None, of: StoredCell | None = None) -> StoredCell:
+    """A stored cell. Raises `MemregError` where it is none, and where its data set is not that of `of`."""
     cell = Registry(tracking_uri).cell(text)
     if of is not None and cell.cell.dataset_fingerprint != of.cell.dataset_fingerprint:
         raise MemregError(f"neighbours={text} is of another data set ({cell.cell.dataset}) than {of}")
-    return found_in(cell)
+    return cell
 
 
 def planted(cell: StoredCell) -> Groups:
@@ -59,7 +64,7 @@ def found_in(cell: StoredCell) -> Groups:
     margin = members.margin[:, : cell.n_train].astype(np.float32)
     enough = (~found.included).mean(0).min() >= ENOUGH
     if enough and members.exact.all() and not np.isnan(margin).any():
-        alike = find_alike(found.included, np.clip(margin, -LIMIT, LIMIT), cell.train_labels)
+        alike = find_alike([(found.included, np.clip(margin, -LIMIT, LIMIT))], cell.train_labels)
     else:
         alike = find_peers(found.included, found.correct_train, cell.train_labels)
     return neighbours(alike)
