@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,23 +15,32 @@ from memreg.cli import memreg
 from memreg.design import Candidates
 from memreg.errors import MemregError
 from memreg.estimators.coinfluence import find_alike
+from memreg.estimators.peers import in_company
 from memreg.registry import Registry
 from memreg.scoring.candidates import candidate_scores, candidates_of, missed
+from memreg.scoring.estimated import Odds, gaussian_of
 from memreg.scoring.neighbours import ENOUGH
 
 
-def simulated(effect, k=300, n=120, seed=0):
-    """Members of independent halves, in which pairs (0, 1), (2, 3), ... of the first 40 teach each other."""
+def simulated(effect, k=300, seed=0, r=0.7, dealt=120):
+    """Members of independent subsets of 120 examples, of which the first `dealt` are left out by some. Pairs
+    (0, 1), (2, 3), ... of the first 40 teach each other."""
+    n = 120
     rng = np.random.default_rng(seed)
-    included = rng.random((k, n)) < 0.7
+    included = rng.random((k, n)) < r
+    included[:, dealt:] = True
     margin = rng.standard_normal((k, n)) + 3 * included
     other = np.arange(40) ^ 1
     margin[:, :40] += effect * included[:, other]
     return included, margin, np.zeros(n, np.int64)
 
 
+def alike(included, margin, labels):
+    return find_alike([(included, margin)], labels)
+
+
 def test_those_that_teach_each_other_are_found_by_log_odds():
-    found = find_alike(*simulated(1.0)).toarray() > 0
+    found = alike(*simulated(1.0)).toarray() > 0
     pairs = np.zeros((120, 120), bool)
     pairs[np.arange(40), np.arange(40) ^ 1] = True
     assert found[pairs].mean() > 0.9
@@ -38,7 +48,7 @@ def test_those_that_teach_each_other_are_found_by_log_odds():
 
 
 def test_false_peers_are_as_many_as_is_said():
-    counts = [(find_alike(*simulated(0.0, seed=s)).toarray() > 0).sum() / 120 for s in range(20)]
+    counts = [(alike(*simulated(0.0, seed=s)).toarray() > 0).sum() / 120 for s in range(20)]
     assert np.mean(counts) == pytest.approx(0.02, abs=0.012)
 
 
@@ -52,24 +62,50 @@ def test_networks_that_fail_make_no_false_peers_where_enough_leave_each_example_
             included[rng.choice(k, round(ENOUGH * k), replace=False), i] = False
         margin = 5 + rng.standard_normal((k, 100))
         margin[rng.random((k, 100)) < 0.02] = -3
-        counts.append(find_alike(included, margin, np.zeros(100, np.int64)).nnz / 100)
+        counts.append(alike(included, margin, np.zeros(100, np.int64)).nnz / 100)
     assert np.mean(counts) < 0.05
 
 
 def test_own_inclusion_and_constant_columns_make_no_peers():
     included, margin, labels = simulated(0.0)
     margin[:, 5], included[:, 7] = 2.0, True
-    found = find_alike(included, margin, labels).toarray()
+    found = alike(included, margin, labels).toarray()
     assert np.isfinite(found).all()
     assert (found[5] == 0).all()
     assert (np.diag(found) == 0).all()
     assert (found[:, 7] == 0).all()
 
 
+def test_members_of_several_designs_find_peers_together():
+    """As many as so many of one; what a design never leaves out, it says nothing of."""
+    pairs = np.zeros((120, 120), bool)
+    pairs[np.arange(40), np.arange(40) ^ 1] = True
+    few, rest = simulated(0.4, k=100), simulated(0.4, k=200, seed=1, r=0.8, dealt=20)
+    labels = few[2]
+    alone, both = (find_alike(designs, labels).toarray() for designs in ([few[:2]], [few[:2], rest[:2]]))
+    assert (both > 0)[pairs][:20].mean() > (alone > 0)[pairs][:20].mean() + 0.2
+    assert (both > 0)[pairs][20:].mean() == pytest.approx((alone > 0)[pairs][20:].mean(), abs=0.1)
+    assert (both > 0)[~pairs].sum() / 120 < 0.08
+
+
+def test_members_that_include_peers_are_as_leave_one_out():
+    """Half of the networks without an example get it right where its peer is there, none where it is not."""
+    included, margin, labels = simulated(3.0, k=600, r=0.8)
+    margin += 6 * included - 3
+    members = Odds(np.arange(600), included, margin > 0, margin)
+    second = np.arange(600) % 20 >= 10
+    peers = [alike(included[rows], margin[rows], labels) for rows in (~second, second)]
+    company, cell = in_company(included, second, tuple(peers)), SimpleNamespace(given_labels=labels)
+    scores = gaussian_of(cell, members, company)["score"]
+    assert scores[:40].mean() == pytest.approx(0.5, abs=0.02)
+    assert scores[40:].mean() == pytest.approx(1, abs=0.02)
+    assert gaussian_of(cell, members, np.ones_like(company))["score"][:40].mean() > 0.56
+
+
 def test_other_classes_are_no_peers():
     included, margin, labels = simulated(1.0)
     labels[::2] = 1
-    assert find_alike(included, margin, labels).nnz / 120 < 0.08
+    assert alike(included, margin, labels).nnz / 120 < 0.08
 
 
 @pytest.fixture(scope="module")
