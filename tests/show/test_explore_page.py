@@ -391,7 +391,7 @@ def test_marks_are_there_when_the_server_is_started_again(browser, alone, cell):
             page.locator(".labels li").first.wait_for()
             if len(seen) == 1:
                 page.keyboard.press("w")
-            page.get_by_text("1 of").wait_for()
+            page.get_by_text(re.compile(r"^1 of \d+ marked")).wait_for()
     assert seen[0] == seen[1]
     context.close()
 
