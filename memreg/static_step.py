@@ -22,9 +22,9 @@ from memreg.recipe import Recipe
 from memreg.sgd import laid_out, rates_on, same_layout, step_of_sgd
 
 
-def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
-    """That in which a forward pass of training computes."""
-    return torch.autocast(device.type, torch.bfloat16) if recipe.precision == "bf16" else nullcontext()
+def computing_in(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """What a forward pass of training runs in: "float32" or "bf16"."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 class StaticStep:
@@ -47,6 +47,7 @@ class StaticStep:
         self.network = network.train()
         self.forward: Callable[[Tensor], Tensor] = self.network
         """What maps images to logits: the network, or what does the same in fewer kernels."""
+        self.precision: str = recipe.precision
         self._recipe, self._images, self._labels, self._networks = recipe, images, labels, networks
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self.velocities = [torch.zeros_like(p) for p in self._parameters]
@@ -86,7 +87,7 @@ class StaticStep:
         """The next step."""
         assert self._order is not None, "load comes first"
         images, labels = self._batch(self._order)
-        with precision(self._recipe, images.device):
+        with computing_in(self.precision, images.device):
             loss = F.cross_entropy(self.forward(images), labels) * self._networks
         gradients = torch.autograd.grad(loss, self._parameters)
         if self.forward is not self.network:

@@ -30,7 +30,7 @@ from memreg.models.trial import in_format, memory_format
 from memreg.observers import Recorder
 from memreg.recipe import Recipe
 from memreg.sgd import rates_of, rates_on, same_layout, step_of_sgd
-from memreg.static_step import precision
+from memreg.static_step import computing_in
 from memreg.tracing import Tracing
 from memreg.user_code import called
 
@@ -153,7 +153,7 @@ def fit(
     for step, (x, y) in enumerate(batches(dataset, order, drawn, device, seen.loader), 1):
         x = x if own is None else own(x)
         checked = NarrowConvolutionsRefused(recipe.model) if step == 1 else nullcontext()
-        with precision(recipe, device), checked:
+        with computing_in(recipe.precision, device), checked:
             loss = F.cross_entropy(model(x), y)
         update(loss, step - 1)
         if logs:

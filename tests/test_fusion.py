@@ -106,6 +106,33 @@ def test_what_gives_something_else_is_not_used_and_why_is_said(wrong, why, digit
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize(("factor", "sound"), [(1, True), (2, False)])
+def test_rounding_of_bf16_is_told_from_another_step(factor, sound, digits, monkeypatch, caplog):
+    """With few images it turns gradients further than a fault would be allowed to in float32."""
+
+    def compiled(passes, **_):
+        def rounded_less(own, images):
+            with torch.autocast("cpu", enabled=False):
+                return passes(own, images) * factor
+
+        return rounded_less
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    asked = recipe(precision="bf16", batch_size=8)
+    passes = Fusion(network(asked, digits), "bf16", beginning(asked, digits))
+    assert passes.put_into(loaded(asked, digits)) == sound
+    assert ("where rounding alone does" in caplog.text) != sound
+
+
+def test_a_step_that_was_judged_goes_on_in_its_own_precision(digits, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda passes, **_: passes)
+    asked = recipe(precision="bf16")
+    step, untouched = loaded(asked, digits), loaded(asked, digits)
+    assert Fusion(network(asked, digits), "bf16", beginning(asked, digits)).put_into(step)
+    step.load(*beginning(asked, digits))
+    assert all(map(torch.equal, after_four(step), after_four(untouched)))
+
+
 def fusion(asked, dataset):
     return Fusion(network(asked, dataset), "float32", beginning(asked, dataset))
 
