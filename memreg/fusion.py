@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 STEPS = 5000
 """Steps of a member from which on it pays to compile, which takes a minute or two for each cell."""
 APART = 0.01
-"""How far gradients, and changes of buffers, may be from those of more kernels in float32, as a share of their
-length: several times what rounding does, and far below what any fault would do."""
+"""How far gradients, and changes of buffers, may be from those of more kernels in float32, as a share
+of their length: several times what rounding does, and far below what any fault would do."""
 ROUNDED = 2
 """In bf16, how many times as far as those of more kernels in bf16 they may be besides. Rounding alone takes a
 gradient of VGG-6 with 8 images 27 % from that in float32."""

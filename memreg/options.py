@@ -99,7 +99,8 @@ DESIGN_HELP = {
     "design_seed": "Seed of the choice of examples, and of the members.",
     "design_version": "Version of the rule of design subsets: 1 grows cells of earlier versions of memreg.",
     "r": "Share of the training examples that a member sees.",
-    "neighbours": "Examples that spread and candidates keep apart: found in a cell, or FILE.json.",
+    "neighbours": "Examples that spread and candidates keep apart: as a cell's members tell, by their "
+    "features where they have traced them, or FILE.json.",
     "candidates": "Examples that design candidates leaves out: top:K by scores of the cell that neighbours "
     "names, a file of indices, or FILE.json.",
     "audit": "Random other examples that are left out too, to say what is missed [default: 40].",

@@ -41,6 +41,11 @@ class _Folds(BaseDesign):
         """d, the folds that a member leaves out."""
         return self.folds - _fraction(self.r).numerator
 
+    @property
+    def kept_apart(self) -> int:
+        """Of a group of neighbours, how many a design can deal so that no member leaves out two: q / d."""
+        return self.folds // self.left_out
+
     def check(self, n: int) -> None:
         if n < self.folds:
             raise MemregError(

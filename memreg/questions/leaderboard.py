@@ -23,8 +23,9 @@ from memreg.registry import Registry, StoredCell
 from memreg.registry.stored_cell import Part
 from memreg.requests.leaderboard import Request
 from memreg.scoring.designed import DESIGNED, laid_out, split
-from memreg.scoring.entrants import Entrant, Entrants
+from memreg.scoring.entrants import Entrant, Entrants, observed
 from memreg.scoring.leave_one_out import leave_out_design
+from memreg.scoring.neighbours import LOOKED_AT
 from memreg.scoring.proxies import chosen, needed, of_one_cell, of_traces
 from memreg.scoring.several_r import BLOCK, EXTRAPOLATION, RS, shares
 from memreg.scoring.truth import truth_of
@@ -68,6 +69,9 @@ def run(request: Request, tracing: Tracing, where: Where, progress: Progress) ->
     with open_study(grid, items, request.study, where, progress) as opened:
         for item in planned.everything:
             opened.trace(item.cell, planned.tracing)
+        looking = Tracing.by(LOOKED_AT, tracing.checkpoints, "features")  # of pilots
+        if any(name in DESIGNED for name in planned.names) and request.r in planned.left_out:
+            opened.trace(planned.left_out[request.r].cell, looking)
         opened.hold([planned.loo.run_id])
         opened.train()
         cells = [opened.registry.cell(item.cell.hash) for item in items]
@@ -119,7 +123,9 @@ def _designs(
             opened.train(item.cell)
             cells.append(opened.registry.cell(item.cell.hash))
             n = left_out.n_train
-            cost = (pilots * left_out.cell.design.size(n) + rest * design.size(n)) / n
+            looked = observed(left_out.traces("features", members=LOOKED_AT), ["fit", "features"])
+            pilots_cost = (pilots + LOOKED_AT * looked) * left_out.cell.design.size(n)
+            cost = (pilots_cost + rest * design.size(n)) / n
             found.by_design(name, k, cost, Part(cells[-1], range(rest)), pilot)
     return cells
 

@@ -6,7 +6,7 @@ from typing import Any
 from memreg.cell import Cell
 from memreg.data.loading import FUNCTION
 from memreg.data.name import canonical, parse
-from memreg.design import Imported, Subsets
+from memreg.design import Candidates, Imported, Spread, Subsets
 from memreg.errors import MemregError, OutageError
 from memreg.grid import Grid, plan_cell
 from memreg.questions.corr_grid import run_grid
@@ -15,7 +15,7 @@ from memreg.recipe import SGD, Recipe
 from memreg.registry import Registry, StoredCell
 from memreg.requests.train import Request
 from memreg.scoring.candidates import candidates_of
-from memreg.scoring.neighbours import found_in
+from memreg.scoring.neighbours import apart_in
 from memreg.studies.progress import Progress
 from memreg.studies.study import Outcome, Where
 from memreg.user_code import is_code
@@ -40,10 +40,14 @@ def run(
     named, pilot = fields.get("neighbours"), None
     if named and not named.endswith(".json"):
         pilot = _pilot(named, fields["dataset"], Registry(where.tracking_uri))
-        fields["neighbours"] = found_in(pilot)
+        fields["neighbours"] = ()  # who they are depends on the rest of the design
     if "candidates" in fields and not fields["candidates"].endswith(".json"):
         fields |= _candidates(fields, pilot)
     planned = plan_cell(fields, "train")
+    if pilot is not None and isinstance(planned.design, Spread | Candidates):
+        groups = apart_in(planned.design, pilot)
+        progress.say(f"{len(groups)} groups of examples are kept apart, as cell {pilot.hash[:12]} says")
+        planned = plan_cell(fields | {"neighbours": groups}, "train")
     if others := _others(request.study, planned.recipe, given, where):
         progress.say(others)
     return run_grid(Grid("train", "One cell.", (planned,)), request.study, where, progress)

@@ -157,7 +157,7 @@ class StoredCell:
         quantities: by default all that each of them has; members: the first so many alone. Raises
         `MemregError` where no member kept one.
         """
-        names = self.artifacts.names(FOLDER, ".arrow")
+        names = self._traced()
         asked = names if members is None else [name for name in names if name < trace_name(members)]
         found = [self._trace(name, quantities) for name in asked]
         if not found:
@@ -168,8 +168,12 @@ class StoredCell:
 
     def each_trace(self, *quantities: str) -> Iterator[Traces]:
         """Of one member after the other what its trace has of these quantities, whatever others have."""
-        for name in self.artifacts.names(FOLDER, ".arrow"):
+        for name in self._traced():
             yield self._trace(name, quantities)[0]
+
+    def _traced(self) -> list[str]:
+        """Artifacts that hold traces, by member."""
+        return self.artifacts.names(FOLDER, ".arrow")
 
     def _trace(self, name: str, quantities: tuple[str, ...]) -> tuple[Traces, dict[str, str]]:
         try:
@@ -263,6 +267,10 @@ class Part(StoredCell):
         for shard in super().shards(*dict.fromkeys(("member", *(columns or COLUMNS)))):
             if (chosen := np.isin(shard.member, self._only)).any():
                 yield shard[chosen]
+
+    def _traced(self) -> list[str]:
+        own = {trace_name(int(member)) for member in self._only}
+        return [name for name in super()._traced() if name in own]
 
     def scores(self, estimator: str | None = None) -> pd.DataFrame:
         """Feldman & Zhang's, of these members; other estimators are computed by their names."""

@@ -6,36 +6,41 @@ from memreg.estimators.counts import Floats
 from memreg.registry import StoredCell
 from memreg.scoring.candidates import candidate_scores, candidates_of
 from memreg.scoring.estimated import gaussian_scores
-from memreg.scoring.neighbours import found_in
+from memreg.scoring.neighbours import apart_in
 
 DESIGNED = ("spread", "candidates")
-PILOT = 0.3
-"""Of the networks; the rest is laid out by what they find."""
-CHOSEN = 0.3
-"""Of the examples are candidates, generously: on digits with planted sub-populations the largest score of any
-other was .03."""
+PILOT, FEWEST = 0.1, 30
+"""Of the networks, and at least so many; the rest is laid out by what they find."""
+CHOSEN = 0.4
+"""Of the examples are candidates, generously."""
 AUDITED = 40
-FOLDS = 10
-"""That the numbers of both kinds of networks are multiples of."""
+R = {"spread": 0.9, "candidates": 0.75}
+BLOCK, PILOTS = 20, 10
+"""That the numbers of networks of the design, and of pilots, are multiples of."""
 
 
 def split(networks: int) -> tuple[int, int] | None:
     """Networks of the pilot and of the design; None where they would not be whole blocks."""
-    pilot = round(PILOT * networks)
-    return (pilot, networks - pilot) if pilot % FOLDS == 0 and (networks - pilot) % FOLDS == 0 else None
+    fewest = max(FEWEST, round(PILOT * networks))
+    for pilot in range(-(-fewest // PILOTS) * PILOTS, networks, PILOTS):
+        if (networks - pilot) % BLOCK == 0:
+            return pilot, networks - pilot
+    return None
 
 
 def laid_out(name: str, pilot: StoredCell, seed: int) -> Spread | Candidates:
     """The design by a pilot of subsets. Raises `MemregError` where its members tell too little."""
-    neighbours = found_in(pilot)
-    if name == "spread":
-        return Spread(r=0.9, seed=seed, neighbours=neighbours)
+    design = Spread(r=R[name], seed=seed) if name == "spread" else _candidates(pilot, seed)
+    return design.model_validate({**design.model_dump(), "neighbours": apart_in(design, pilot)})
+
+
+def _candidates(pilot: StoredCell, seed: int) -> Candidates:
     n = pilot.n_train
-    count = max(FOLDS, round(CHOSEN * n))
+    count = max(BLOCK, round(CHOSEN * n))
     if count >= n:
         raise MemregError(f"{pilot} has {n} examples: too few for candidates among them")
     chosen, audit = candidates_of(pilot, f"top:{count}", min(AUDITED, n - count), seed)
-    return Candidates(r=0.8, seed=seed, candidates=chosen, audit=audit, neighbours=neighbours)
+    return Candidates(r=R["candidates"], seed=seed, candidates=chosen, audit=audit)
 
 
 def from_design(name: str, cell: StoredCell, pilot: StoredCell) -> Floats:

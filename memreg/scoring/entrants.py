@@ -54,7 +54,8 @@ class Entrants:
     def by_traces(self, names: Iterable[str], traces: Traces, observers: Sequence[str]) -> None:
         """Judge proxies that are made of traces. observers: those that the user's proxies are charged for."""
         for name in names:
-            cost = _cost(traces, ["fit", *(observers if is_code(name) else NEEDS.get(name, "").split())])
+            own = observers if is_code(name) else NEEDS.get(name, "").split()
+            cost = 1 + observed(traces, ["fit", *own])
             for k in self.numbers:
                 if k <= len(traces):
                     parts = [traces.part(slice(first, first + k)) for first in _starts(len(traces), k, 1)]
@@ -116,6 +117,6 @@ def _share(cell: StoredCell) -> float:
     return cell.cell.design.size(cell.n_train) / cell.n_train
 
 
-def _cost(traces: Traces, observers: Iterable[str]) -> float:
-    """Of one network that these observers look at, in trainings of one."""
-    return 1 + float(sum(traces.costs[name].mean() for name in observers))
+def observed(traces: Traces, observers: Iterable[str]) -> float:
+    """What these observers cost one network, in trainings of one."""
+    return float(sum(traces.costs[name].mean() for name in observers))

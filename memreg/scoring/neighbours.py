@@ -3,17 +3,22 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from memreg.design import Candidates, Spread
 from memreg.design.base import check_examples
 from memreg.errors import MemregError
 from memreg.estimators.coinfluence import find_alike, find_peers, neighbours
 from memreg.estimators.gaussian import LIMIT
+from memreg.estimators.similar import similar_groups
 from memreg.grid import read_neighbours
 from memreg.registry import Registry, StoredCell
 from memreg.scoring.outcomes import outcomes, some_without_each
 
 Groups = tuple[tuple[int, ...], ...]
 PLANTED = "groups"
+LOOKED_AT = 10
+"""Members whose features tell who is alike, where they have traced them."""
 ENOUGH = 0.25
 """Share of the members without an example from which their log odds tell its neighbours. Where fewer leave it
 out, one outlying network makes neighbours of all that it left out: at r = 0.7 there are .02 false ones an
@@ -50,6 +55,30 @@ def planted(cell: StoredCell) -> Groups:
         raise MemregError(f"neighbours=groups: {cell} has no planted sub-populations")
     own = examples[(examples["split"] == "train") & (examples["group"] >= 0)]
     return tuple(tuple(rows) for rows in own.groupby("group")["example"].apply(list) if len(rows) > 1)
+
+
+def apart_in(design: Spread | Candidates, pilot: StoredCell) -> Groups:
+    """Groups that a design is to keep apart: of the examples that its members leave out, as many in a group
+    as it can keep apart, by features that members of the pilot have traced; without such, as `found_in` finds
+    them.
+    """
+    if (features := features_of(pilot)) is None:
+        return found_in(pilot)
+    among = design.dealt if isinstance(design, Candidates) else range(pilot.n_train)
+    return similar_groups(features, pilot.train_labels, among, design.kept_apart)
+
+
+def features_of(cell: StoredCell) -> NDArray[np.float32] | None:
+    """What the last layer is given of each training example, [k, n_train, width], in the first LOOKED_AT of
+    the members that have traced it and did not diverge; None where none has."""
+    found: list[NDArray[np.float32]] = []
+    for trace in cell.each_trace("features"):
+        values = trace.quantities.get("features")
+        if values is not None and np.isfinite(values).all():
+            found.append(values[0].astype(np.float32))
+        if len(found) == LOOKED_AT:
+            break
+    return np.stack(found) if found else None
 
 
 def found_in(cell: StoredCell) -> Groups:

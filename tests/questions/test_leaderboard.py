@@ -16,6 +16,7 @@ from studies import PLANTED, PLANTED_RECIPE, bad_input, program, refused, uri
 from entrypoints.leaderboard import leaderboard
 from memreg.engines import Resources, engine
 from memreg.estimators.proxies import NEEDS
+from memreg.estimators.similar import similar_groups
 from memreg.exchange.archive import export_study, opened
 from memreg.exchange.incoming import From, bring_in
 from memreg.questions.leaderboard import run
@@ -24,6 +25,7 @@ from memreg.registry.stored_cell import Part
 from memreg.requests.leaderboard import Request
 from memreg.scoring.designed import DESIGNED
 from memreg.scoring.estimated import gaussian_scores
+from memreg.scoring.neighbours import LOOKED_AT
 from memreg.scoring.proxies import ESTIMATES, KNOWN, chosen, of_traces
 from memreg.scoring.several_r import EXTRAPOLATION
 from memreg.show.notes import parts
@@ -230,20 +232,30 @@ def test_scores_at_three_r_are_carried_to_leave_one_out(judged, elsewhere, monke
 
 
 def test_a_design_is_judged_from_as_many_networks_as_it_says(judged, elsewhere, monkeypatch, capsys):
-    """Also where several numbers of pilots lay out the same one: at r = .9 so few find no neighbours."""
-    words = ("--loo-cell", judged.loo, "--networks", "100,200", "--r", "0.9", "--workers", "2")
+    """Also where several numbers of networks lay out the same one, by as many pilots; what looked at their
+    features is charged."""
+    words = ("--loo-cell", judged.loo, "--networks", "60,100", "--workers", "2")
     program(monkeypatch, capsys, leaderboard, *words, "--proxies", "spread")
     registry = Registry(uri(elsewhere))
     cells = registry.cells().set_index("design")["cell"]
-    assert len(registry.predictions(cells["subsets"])) == 60, "the pilots of 200"
+    assert len(registry.predictions(cells["subsets"])) == 40, "the pilots of both"
+    traces = registry.cell(cells["subsets"]).traces()
+    assert traces.member.tolist() == list(range(LOOKED_AT))
     table = pd.read_parquet(kept(elsewhere)[2]("leaderboard.parquet"))
     spread, truth = registry.cell(cells["spread"]), truth_by_hand(judged, traced=0)
-    assert spread.cell.design.neighbours == ()
-    assert spread.count == 140
-    for networks, rest in ((100, 70), (200, 140)):
+    n = spread.n_train
+    assert spread.cell.design.neighbours == similar_groups(
+        traces["features"].astype(np.float32), spread.train_labels, range(n), 10
+    )
+    assert spread.count == 60
+    looked = LOOKED_AT * sum(traces.costs[name].mean() for name in ("fit", "features"))
+    for networks, rest in ((60, 20), (100, 60)):
         scores = gaussian_scores(Part(spread, range(rest)))["score"].to_numpy()
         error = np.abs(scores[TARGETS] - truth).mean()
-        assert row(table, "spread", networks)["plain_error"] == pytest.approx(error)
+        found = row(table, "spread", networks)
+        assert found["plain_error"] == pytest.approx(error)
+        shares = (40 + looked) * round(0.7 * n) + rest * round(0.9 * n)
+        assert found["cost"] == pytest.approx(shares / n)
 
 
 def test_what_is_said_to_come_closest_errs_least_of_all(judged):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,7 +20,7 @@ from memreg.estimators.peers import in_company
 from memreg.registry import Registry
 from memreg.scoring.candidates import candidate_scores, candidates_of, missed
 from memreg.scoring.estimated import Odds, gaussian_of
-from memreg.scoring.neighbours import ENOUGH
+from memreg.scoring.neighbours import ENOUGH, LOOKED_AT, features_of
 
 
 def simulated(effect, k=300, seed=0, r=0.7, dealt=120):
@@ -159,6 +160,53 @@ def test_all_examples_have_a_score_and_the_audit_bounds_the_others(laid_out):
     assert "no candidates; but for the audited ones they score 0" in said
     assert "as 25 random others say" in said
     assert table[dealt]["score"].abs().max() > 0
+
+
+@pytest.mark.parametrize("design", ["candidates", "spread"])
+def test_neighbours_are_those_whose_features_a_pilot_has_traced(laid_out, design, monkeypatch, capsys):
+    directory, pilot, cell, _ = laid_out
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    looking = ("--trace", "3", "--checkpoints", "1", "--observers", "features", "--members", "60")
+    program(monkeypatch, capsys, memreg, "train", "--like", pilot, *looking, "--study", "traced")
+    words = ("--design", design, "--neighbours", pilot, "--r", "0.8", "--members", "5", "--study", design)
+    if design == "candidates":
+        words += ("--candidates", "top:80", "--audit", "25")
+    program(monkeypatch, capsys, memreg, "train", "--like", pilot, *words)
+    registry = Registry(uri(directory))
+    stored = registry.cell(registry.cells(design)["cell"].iloc[0])
+    assert {len(own) for own in stored.cell.design.neighbours} <= {2, 3, 4, 5}
+    group = stored.examples["group"].to_numpy()[: stored.n_train]
+    dealt = stored.cell.design.dealt if design == "candidates" else range(stored.n_train)
+    left_out = ~registry.predictions(stored.hash).included
+    mates = [
+        pair
+        for number in np.unique(group[group >= 0])
+        if 1 < (group == number).sum() <= 5
+        for pair in combinations(np.intersect1d(np.flatnonzero(group == number), dealt).tolist(), 2)
+    ]
+    together = np.array([left_out[:, a] & left_out[:, b] for a, b in mates])
+    assert len(mates) >= 5
+    assert not together.any(), "a block of independent members would leave both out"
+    earlier = {tuple(own) for own in registry.cell(cell).cell.design.neighbours}
+    assert earlier != {tuple(own) for own in stored.cell.design.neighbours}, "those that log odds find"
+
+
+def test_members_whose_features_are_not_finite_tell_nothing():
+    class Traced:
+        train_labels = np.zeros(6, np.int64)
+
+        def each_trace(self, *_):
+            rng = np.random.default_rng(0)
+            for member in range(30):
+                features = rng.standard_normal((1, 6, 4)).astype(np.float16)
+                if member in (0, 4):
+                    features[0, 2, 1] = np.nan
+                yield SimpleNamespace(quantities={"features": features} if member != 1 else {})
+
+    found = features_of(Traced())
+    assert found.shape == (LOOKED_AT, 6, 4)
+    assert np.isfinite(found).all()
 
 
 def test_what_is_missed_is_estimated_from_the_audit():
