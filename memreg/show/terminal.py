@@ -92,8 +92,8 @@ class Reporter:
         self._grid = self._progress.add_task("grid", total=wanted, completed=wanted - missing)
         self._cell = self._progress.add_task("cell", total=None, visible=missing > 0)
         self.say(
-            f"{len(cells)} cells, {wanted} members: {wanted - missing} already in the registry, "
-            f"{missing} to train"
+            f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}, {wanted:,} members: "
+            f"{wanted - missing:,} already in the registry, {missing:,} to train"
         )
 
     def advance(self, cell: Cell) -> None:

@@ -49,8 +49,9 @@ def costs(request: Request, resources: Resources) -> Iterator[str]:
     hours = sum(c.hours for c in found) / workers
     yield ""
     yield (
-        f"{len(found)} cells, {sum(c.item.members for c in found):,} members, "
-        f"{_short(sum(c.images for c in found))} images, {_short(sum(c.storage for c in found))}B of shards"
+        f"{len(found)} {'cell' if len(found) == 1 else 'cells'}, "
+        f"{sum(c.item.members for c in found):,} members, {_short(sum(c.images for c in found))} images, "
+        f"{_short(sum(c.storage for c in found))}B of shards"
     )
     device = resources.device
     where = f"{workers} {'process' if workers == 1 else 'processes'} on {device}"

@@ -119,7 +119,7 @@ def ending(out):
         (
             i
             for i, line in enumerate(lines)
-            if re.match(r"\[\d|to train|\d+ cells, \d+ members: |warning: ", line)
+            if re.match(r"\[\d|to train|\d+ cells?, [\d,]+ members: |warning: ", line)
         )
     )
     return lines[last + 1 :]
