@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from memreg import together
+from memreg import static_step, together
 from memreg.data import load
 from memreg.data.memory import tensor
 from memreg.fusion import Fusion, apart
@@ -122,6 +122,37 @@ def test_rounding_of_bf16_is_told_from_another_step(factor, sound, digits, monke
     passes = Fusion(network(asked, digits), "bf16", beginning(asked, digits))
     assert passes.put_into(loaded(asked, digits)) == sound
     assert ("where rounding alone does" in caplog.text) != sound
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("reference", ["sound", "no number"])
+def test_passes_that_teach_nothing_are_refused_whatever_they_are_judged_by(
+    precision, reference, digits, monkeypatch
+):
+    monkeypatch.setattr(torch, "compile", lambda passes, **_: lambda own, images: passes(own, images) * 0)
+    asked = recipe(precision=precision, batch_size=8)
+    state, order, draws = beginning(asked, digits)
+    if reference == "no number":
+        state = [torch.full_like(s, torch.nan) if s.is_floating_point() else s for s in state]
+    passes = Fusion(network(asked, digits), precision, (state, order, draws))
+    assert not passes.put_into(loaded(asked, digits))
+
+
+def test_without_room_for_a_step_in_float32_passes_are_not_judged(digits, monkeypatch, caplog):
+    inner = static_step.computing_in
+
+    def computing_in(precision, device):
+        if precision == "float32":
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return inner(precision, device)
+
+    monkeypatch.setattr(torch, "compile", lambda passes, **_: passes)
+    monkeypatch.setattr(static_step, "computing_in", computing_in)
+    asked = recipe(precision="bf16")
+    step = loaded(asked, digits)
+    assert not Fusion(network(asked, digits), "bf16", beginning(asked, digits)).put_into(step)
+    assert "no room for a step in float32" in caplog.text
+    assert step.precision == "bf16"
 
 
 def test_a_step_that_was_judged_goes_on_in_its_own_precision(digits, monkeypatch):

@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 
 NEAREST = 10
 """Of its class, that an example may be put together with."""
+DIGITS = 5
+"""Of similarities: groups are the same where machines round the rest otherwise."""
 CHUNK = 2048  # examples of a class that are compared with the others at once
 
 
 def similar_groups(
-    features: NDArray[np.float32], labels: NDArray[np.int64], among: Iterable[int], most: int
+    features: NDArray[np.floating], labels: NDArray[np.int64], among: Iterable[int], most: int
 ) -> tuple[tuple[int, ...], ...]:
     """Disjoint groups of two to `most` examples of one label, the most similar together.
 
@@ -21,15 +23,15 @@ def similar_groups(
     of their class. From the most similar pair on, the two groups that a pair links become one, unless that
     had more than `most` examples: single linkage, with a bound to the length of its chains.
 
-    Every example is put with some others, whether they teach networks about each other or not. That is for
-    designs which keep the examples of a group apart, where it does no harm. On planted digits the features
-    of three networks put all companions in sub-populations of two, three and five together.
+    Nearly every example is put with some others, whether they teach networks about each other or not. That is
+    for designs which keep the examples of a group apart, where it does no harm.
     """
     chosen = np.array(sorted(among), np.int64)
-    pairs = [
-        _nearest(features[:, own] - features[:, labels == label].mean(1, keepdims=True), own)
-        for label, own in _by_label(chosen, labels)
-    ]
+    pairs = []
+    for label in np.unique(labels[chosen]):
+        own = chosen[labels[chosen] == label]
+        mean = features[:, labels == label].mean(1, dtype=np.float32, keepdims=True)
+        pairs.append(_nearest(features[:, own].astype(np.float32) - mean, own))
     similarity, a, b = (np.concatenate(column) for column in zip(*pairs, strict=True))
     group = {int(i): [int(i)] for i in chosen}
     for k in np.lexsort((b, a, -similarity)):
@@ -39,12 +41,6 @@ def similar_groups(
             group.update(dict.fromkeys(other, one))
     found = {min(own): tuple(sorted(own)) for own in group.values() if len(own) > 1}
     return tuple(found[first] for first in sorted(found))
-
-
-def _by_label(
-    chosen: NDArray[np.int64], labels: NDArray[np.int64]
-) -> list[tuple[np.int64, NDArray[np.int64]]]:
-    return [(label, chosen[labels[chosen] == label]) for label in np.unique(labels[chosen])]
 
 
 def _nearest(
@@ -67,4 +63,4 @@ def _nearest(
         row = np.repeat(row, count)
         found.append((similarity[row, column.ravel()], own[first + row], own[column.ravel()]))
     values, a, b = (np.concatenate(column) for column in zip(*found, strict=True))
-    return values, np.minimum(a, b), np.maximum(a, b)
+    return values.round(DIGITS), np.minimum(a, b), np.maximum(a, b)

@@ -4,8 +4,11 @@ Each is judged against leave-one-out scores of the same data set and recipe, by 
 made of.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -38,6 +41,8 @@ from memreg.studies.resolved import Resolved, resolve_like
 from memreg.studies.study import Outcome, Study, Where, open_study
 from memreg.tracing import Tracing
 
+log = logging.getLogger(__name__)
+
 SHOWN, BESIDE = 8, 4
 """Of the images on which a proxy and the truth disagree: proxies, and images of either kind."""
 
@@ -54,6 +59,8 @@ class Schedule:
     """The cell on everything, or nothing."""
     left_out: Mapping[float, Resolved]
     """By r, the cells whose members leave examples out."""
+    looking: Tracing
+    """Of members of that at the asked r, which are pilots of designs; of none where there are no pilots."""
 
 
 def run(request: Request, tracing: Tracing, where: Where, progress: Progress) -> Outcome[Board]:
@@ -69,9 +76,8 @@ def run(request: Request, tracing: Tracing, where: Where, progress: Progress) ->
     with open_study(grid, items, request.study, where, progress) as opened:
         for item in planned.everything:
             opened.trace(item.cell, planned.tracing)
-        looking = Tracing.by(LOOKED_AT, tracing.checkpoints, "features")  # of pilots
-        if any(name in DESIGNED for name in planned.names) and request.r in planned.left_out:
-            opened.trace(planned.left_out[request.r].cell, looking)
+        if planned.looking.members:
+            opened.trace(planned.left_out[request.r].cell, planned.looking)
         opened.hold([planned.loo.run_id])
         opened.train()
         cells = [opened.registry.cell(item.cell.hash) for item in items]
@@ -104,7 +110,8 @@ def _designs(
     planned: Schedule, request: Request, where: Where, opened: Study, found: Entrants, left_out: StoredCell
 ) -> list[StoredCell]:
     """Train and judge the designs that members of `left_out`, as pilots, lay out; their cells."""
-    cells = []
+    cells, n = [], left_out.n_train
+    looked = _looked(left_out, planned.looking)
     for name in (name for name in planned.names if name in DESIGNED):
         for k, parts in ((k, split(k)) for k in request.numbers):
             if parts is None:
@@ -122,12 +129,17 @@ def _designs(
             opened.hold([opened.writer(item.cell).run_id])
             opened.train(item.cell)
             cells.append(opened.registry.cell(item.cell.hash))
-            n = left_out.n_train
-            looked = observed(left_out.traces("features", members=LOOKED_AT), ["fit", "features"])
-            pilots_cost = (pilots + LOOKED_AT * looked) * left_out.cell.design.size(n)
-            cost = (pilots_cost + rest * design.size(n)) / n
+            cost = ((pilots + looked) * left_out.cell.design.size(n) + rest * design.size(n)) / n
             found.by_design(name, k, cost, Part(cells[-1], range(rest)), pilot)
     return cells
+
+
+def _looked(pilots: StoredCell, looking: Tracing) -> float:
+    """What it costs to look at the features of pilots, in trainings of one of them."""
+    if not looking.members:
+        return 0.0
+    traces = pilots.traces("correct", members=looking.members)
+    return looking.members * observed(traces, ["fit", "features"])
 
 
 def _why(found: Entrants) -> str:
@@ -173,7 +185,26 @@ def schedule(request: Request, tracing: Tracing, where: Where) -> Schedule:
     whole = _resolved(loo, everything, traced, request, where) if by_traces else []
     for item in whole:
         try_observers(kept, item.cell.recipe.model, item.dataset)
-    return Schedule(loo, names, kept, whole, by_r)
+    looking = Tracing(0)
+    if any(name in DESIGNED for name in names) and any(map(split, request.numbers)):
+        looking = looking_at(by_r[request.r], loo.registry)
+    return Schedule(loo, names, kept, whole, by_r, looking)
+
+
+def looking_at(pilots: Resolved, registry: Registry) -> Tracing:
+    """How pilots trace their features: at the checkpoints at which they have traced anything, since others
+    would take the place of those; else at the end alone. Of none where the model shows no features."""
+    checkpoints = 1
+    with suppress(MemregError):  # it may not be stored yet
+        for trace in islice(registry.cell(pilots.cell.hash).each_trace("correct"), 1):
+            checkpoints = len(trace.steps)
+    looking = Tracing.by(LOOKED_AT, checkpoints, "features")
+    try:
+        try_observers(looking, pilots.cell.recipe.model, pilots.dataset)
+    except MemregError as error:
+        log.warning("designs keep neighbours apart that co-influence finds among pilots: %s", error)
+        return Tracing(0)
+    return looking
 
 
 def _leaving_out(names: Sequence[str], request: Request) -> Mapping[Subsets, int]:

@@ -45,8 +45,9 @@ def run(
         fields |= _candidates(fields, pilot)
     planned = plan_cell(fields, "train")
     if pilot is not None and isinstance(planned.design, Spread | Candidates):
-        groups = apart_in(planned.design, pilot)
-        progress.say(f"{len(groups)} groups of examples are kept apart, as cell {pilot.hash[:12]} says")
+        planned.design.check(pilot.n_train)
+        groups, found_by = apart_in(planned.design, pilot)
+        progress.say(f"examples to keep apart, {found_by} of cell {pilot.hash[:12]}: {len(groups):,} groups")
         planned = plan_cell(fields | {"neighbours": groups}, "train")
     if others := _others(request.study, planned.recipe, given, where):
         progress.say(others)

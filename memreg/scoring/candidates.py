@@ -43,11 +43,12 @@ def candidate_scores(cell: StoredCell, pilot: StoredCell | None = None) -> pd.Da
 
     Those that members leave out have the score of `gaussian`, from members that include the example's peers,
     as `peers` does: who they are is found by log odds in the other half of the members, and in the pilot's,
-    which are of design subsets. (What the design keeps apart needs none; a pilot of few members does not find
-    all.) The others have score 0, and an interval from the least to the largest score of the a audited ones,
-    which holds the score of one more such example with probability (a - 1) / (a + 1), whatever their
-    distribution; `audited` is a for them, 0 for the rest. They have no score where fewer than FEWEST are
-    audited.
+    which are of design subsets. (What the design keeps apart needs none; it does not keep apart larger
+    groups, nor what the pilot did not find.)
+
+    The others have score 0, and an interval from the least to the largest score of the a audited ones, which
+    holds the score of one more such example with probability (a - 1) / (a + 1), whatever their distribution;
+    `audited` is a for them, 0 for the rest. They have no score where fewer than FEWEST are audited.
     """
     design = cell.cell.design
     if not isinstance(design, Candidates):

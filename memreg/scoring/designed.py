@@ -12,7 +12,8 @@ DESIGNED = ("spread", "candidates")
 PILOT, FEWEST = 0.1, 30
 """Of the networks, and at least so many; the rest is laid out by what they find."""
 CHOSEN = 0.4
-"""Of the examples are candidates, generously."""
+"""Of the examples are candidates, generously: on planted sub-populations the largest score of any other was
+.07, of those that 40 pilots chose."""
 AUDITED = 40
 R = {"spread": 0.9, "candidates": 0.75}
 BLOCK, PILOTS = 20, 10
@@ -31,7 +32,7 @@ def split(networks: int) -> tuple[int, int] | None:
 def laid_out(name: str, pilot: StoredCell, seed: int) -> Spread | Candidates:
     """The design by a pilot of subsets. Raises `MemregError` where its members tell too little."""
     design = Spread(r=R[name], seed=seed) if name == "spread" else _candidates(pilot, seed)
-    return design.model_validate({**design.model_dump(), "neighbours": apart_in(design, pilot)})
+    return design.model_validate({**design.model_dump(), "neighbours": apart_in(design, pilot)[0]})
 
 
 def _candidates(pilot: StoredCell, seed: int) -> Candidates:

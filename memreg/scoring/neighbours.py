@@ -1,5 +1,6 @@
 """Which examples belong together: as found in a cell's members, or as given in a file."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ Groups = tuple[tuple[int, ...], ...]
 PLANTED = "groups"
 LOOKED_AT = 10
 """Members whose features tell who is alike, where they have traced them."""
+UNBOUNDED = np.finfo(np.float16).max
+"""What a trace keeps of a value that is larger."""
 ENOUGH = 0.25
-"""Share of the members without an example from which their log odds tell its neighbours. Where fewer leave it
-out, one outlying network makes neighbours of all that it left out: at r = 0.7 there are .02 false ones an
-example, as is aimed at, at r = 0.9 .15, at r = 0.97 .3."""
+"""Share of the members without an example from which `found_in` tells its neighbours by their log odds. Where
+fewer leave it out, one outlying network makes neighbours of all that it left out: at r = 0.7 there are .02
+false ones an example, as is aimed at, at r = 0.9 .15, at r = 0.97 .3."""
 
 
 def neighbours_of(text: str, tracking_uri: str | None, of: StoredCell | None = None) -> Groups:
@@ -57,27 +60,28 @@ def planted(cell: StoredCell) -> Groups:
     return tuple(tuple(rows) for rows in own.groupby("group")["example"].apply(list) if len(rows) > 1)
 
 
-def apart_in(design: Spread | Candidates, pilot: StoredCell) -> Groups:
-    """Groups that a design is to keep apart: of the examples that its members leave out, as many in a group
-    as it can keep apart, by features that members of the pilot have traced; without such, as `found_in` finds
-    them.
+def apart_in(design: Spread | Candidates, pilot: StoredCell) -> tuple[Groups, str]:
+    """Groups that a design is to keep apart, and in words what they are found by: of the examples that its
+    members leave out, as many in a group as it can keep apart, by features that members of the pilot have
+    traced; without such, as `found_in` finds them.
     """
-    if (features := features_of(pilot)) is None:
-        return found_in(pilot)
+    features = features_of(pilot)
+    if features is None:
+        return found_in(pilot), f"by co-influence in {pilot.count:,} members"
     among = design.dealt if isinstance(design, Candidates) else range(pilot.n_train)
-    return similar_groups(features, pilot.train_labels, among, design.kept_apart)
+    groups = similar_groups(features, pilot.train_labels, among, design.kept_apart)
+    return groups, f"by the features of {len(features)} members"
 
 
-def features_of(cell: StoredCell) -> NDArray[np.float32] | None:
-    """What the last layer is given of each training example, [k, n_train, width], in the first LOOKED_AT of
-    the members that have traced it and did not diverge; None where none has."""
-    found: list[NDArray[np.float32]] = []
-    for trace in cell.each_trace("features"):
+def features_of(cell: StoredCell) -> NDArray[np.float16] | None:
+    """What the last layer is given of each training example, [k, n_train, width], by those of the first
+    LOOKED_AT members with a trace that have kept it and did not diverge; None where none has."""
+    found: list[NDArray[np.float16]] = []
+    n = len(cell.train_labels)
+    for trace in islice(cell.each_trace("features"), LOOKED_AT):
         values = trace.quantities.get("features")
-        if values is not None and np.isfinite(values).all():
-            found.append(values[0].astype(np.float32))
-        if len(found) == LOOKED_AT:
-            break
+        if values is not None and values.shape[1:2] == (n,) and (np.abs(values) < UNBOUNDED).all():
+            found.append(values[0])
     return np.stack(found) if found else None
 
 

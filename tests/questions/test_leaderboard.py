@@ -14,12 +14,17 @@ from scipy.stats import spearmanr
 from studies import PLANTED, PLANTED_RECIPE, bad_input, program, refused, uri
 
 from entrypoints.leaderboard import leaderboard
+from memreg.cell import Cell
+from memreg.data import load
+from memreg.design import Subsets
 from memreg.engines import Resources, engine
+from memreg.errors import MemregError
 from memreg.estimators.proxies import NEEDS
 from memreg.estimators.similar import similar_groups
 from memreg.exchange.archive import export_study, opened
 from memreg.exchange.incoming import From, bring_in
-from memreg.questions.leaderboard import run
+from memreg.questions.leaderboard import looking_at, run
+from memreg.recipe import Recipe
 from memreg.registry import Registry
 from memreg.registry.stored_cell import Part
 from memreg.requests.leaderboard import Request
@@ -186,6 +191,8 @@ def test_scores_by_few_members_are_what_they_are_by_hand(judged):
     (hash_,) = judged.registry.cells().query("design == 'subsets'")["cell"]
     members = judged.registry.predictions(hash_)
     assert members.member.tolist() == list(range(MOST))
+    with pytest.raises(MemregError, match="no traces"):  # so few networks lay out no design
+        judged.registry.cell(hash_).traces()
     right = members.predicted[:, TARGETS] == judged.registry.cell(hash_).labels[TARGETS]
     included = members.included[:, TARGETS]
     p1, p0 = ((right & rows).sum(0) / rows.sum(0) for rows in (included, ~included))
@@ -234,13 +241,18 @@ def test_scores_at_three_r_are_carried_to_leave_one_out(judged, elsewhere, monke
 def test_a_design_is_judged_from_as_many_networks_as_it_says(judged, elsewhere, monkeypatch, capsys):
     """Also where several numbers of networks lay out the same one, by as many pilots; what looked at their
     features is charged."""
+    earlier = ("--trace", "12", "--checkpoints", "2", "--observers", "gradient_norm", "--members", "20")
+    memreg(elsewhere, "train", "--like", judged.everything, *earlier)
     words = ("--loo-cell", judged.loo, "--networks", "60,100", "--workers", "2")
     program(monkeypatch, capsys, leaderboard, *words, "--proxies", "spread")
     registry = Registry(uri(elsewhere))
     cells = registry.cells().set_index("design")["cell"]
     assert len(registry.predictions(cells["subsets"])) == 40, "the pilots of both"
-    traces = registry.cell(cells["subsets"]).traces()
-    assert traces.member.tolist() == list(range(LOOKED_AT))
+    everything = registry.cell(cells["subsets"]).traces()
+    assert everything.member.tolist() == list(range(12)), "what was traced before is there"
+    assert "gradient_norm" in everything.quantities
+    assert len(everything.steps) == 2
+    traces = registry.cell(cells["subsets"]).traces(members=LOOKED_AT)
     table = pd.read_parquet(kept(elsewhere)[2]("leaderboard.parquet"))
     spread, truth = registry.cell(cells["spread"]), truth_by_hand(judged, traced=0)
     n = spread.n_train
@@ -256,6 +268,29 @@ def test_a_design_is_judged_from_as_many_networks_as_it_says(judged, elsewhere, 
         assert found["plain_error"] == pytest.approx(error)
         shares = (40 + looked) * round(0.7 * n) + rest * round(0.9 * n)
         assert found["cost"] == pytest.approx(shares / n)
+
+
+def test_a_model_without_features_is_no_hindrance(judged, tmp_path, monkeypatch, caplog):
+    (tmp_path / "scaled.py").write_text(
+        "from torch import nn\n"
+        "class Scaled(nn.Module):\n"
+        "    def __init__(self, inputs, classes):\n"
+        "        super().__init__()\n"
+        "        self.last = nn.Linear(inputs, classes)\n"
+        "    def forward(self, images):\n"
+        "        return 2 * self.last(images.flatten(1))\n"
+        "def build(image_shape, classes):\n"
+        "    return Scaled(image_shape[0] * image_shape[1] * image_shape[2], classes)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = Recipe(model="scaled:build", epochs=1, batch_size=10, learning_rate=0.1)
+    cell = Cell(dataset="digits", dataset_fingerprint="x", recipe=recipe, design=Subsets())
+    pilots = SimpleNamespace(cell=cell, dataset=load("digits+subset=100"))
+    assert not looking_at(pilots, judged.registry).members
+    assert "that co-influence finds" in caplog.text
+    pilots.cell = cell.model_copy(update={"recipe": recipe.model_copy(update={"model": "vgg3-w8"})})
+    assert looking_at(pilots, judged.registry) == Tracing.by(LOOKED_AT, 1, "features")
 
 
 def test_what_is_said_to_come_closest_errs_least_of_all(judged):

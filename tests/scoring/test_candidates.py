@@ -17,10 +17,12 @@ from memreg.design import Candidates
 from memreg.errors import MemregError
 from memreg.estimators.coinfluence import find_alike
 from memreg.estimators.peers import in_company
+from memreg.estimators.similar import similar_groups
 from memreg.registry import Registry
+from memreg.registry.stored_cell import Part
 from memreg.scoring.candidates import candidate_scores, candidates_of, missed
 from memreg.scoring.estimated import Odds, gaussian_of
-from memreg.scoring.neighbours import ENOUGH, LOOKED_AT, features_of
+from memreg.scoring.neighbours import ENOUGH, LOOKED_AT, UNBOUNDED, features_of
 
 
 def simulated(effect, k=300, seed=0, r=0.7, dealt=120):
@@ -164,7 +166,7 @@ def test_all_examples_have_a_score_and_the_audit_bounds_the_others(laid_out):
 
 @pytest.mark.parametrize("design", ["candidates", "spread"])
 def test_neighbours_are_those_whose_features_a_pilot_has_traced(laid_out, design, monkeypatch, capsys):
-    directory, pilot, cell, _ = laid_out
+    directory, pilot, _, _ = laid_out
     monkeypatch.chdir(directory)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
     looking = ("--trace", "3", "--checkpoints", "1", "--observers", "features", "--members", "60")
@@ -176,20 +178,22 @@ def test_neighbours_are_those_whose_features_a_pilot_has_traced(laid_out, design
     registry = Registry(uri(directory))
     stored = registry.cell(registry.cells(design)["cell"].iloc[0])
     assert {len(own) for own in stored.cell.design.neighbours} <= {2, 3, 4, 5}
-    group = stored.examples["group"].to_numpy()[: stored.n_train]
+    traced, labels = registry.cell(pilot), stored.train_labels
+    assert Part(traced, [1]).traces("features").member.tolist() == [1]
     dealt = stored.cell.design.dealt if design == "candidates" else range(stored.n_train)
+    groups = similar_groups(traced.traces("features")["features"], labels, dealt, 5)
+    assert stored.cell.design.neighbours == groups
     left_out = ~registry.predictions(stored.hash).included
+    assert max(left_out[:, own].sum(1).max() for own in groups) == 1
+    group = stored.examples["group"].to_numpy()
     mates = [
         pair
-        for number in np.unique(group[group >= 0])
-        if 1 < (group == number).sum() <= 5
+        for number in np.unique(group[: stored.n_train])[1:]
+        if (group[: stored.n_train] == number).sum() in (2, 3)
         for pair in combinations(np.intersect1d(np.flatnonzero(group == number), dealt).tolist(), 2)
     ]
-    together = np.array([left_out[:, a] & left_out[:, b] for a, b in mates])
-    assert len(mates) >= 5
-    assert not together.any(), "a block of independent members would leave both out"
-    earlier = {tuple(own) for own in registry.cell(cell).cell.design.neighbours}
-    assert earlier != {tuple(own) for own in stored.cell.design.neighbours}, "those that log odds find"
+    assert mates
+    assert all(any({*pair} <= {*own} for own in groups) for pair in mates)
 
 
 def test_members_whose_features_are_not_finite_tell_nothing():
@@ -201,11 +205,15 @@ def test_members_whose_features_are_not_finite_tell_nothing():
             for member in range(30):
                 features = rng.standard_normal((1, 6, 4)).astype(np.float16)
                 if member in (0, 4):
-                    features[0, 2, 1] = np.nan
+                    features[0, 2, 1] = (np.nan, 0, 0, 0, np.inf)[member]
+                if member == 3:
+                    features[0, 5] = UNBOUNDED
+                if member == 2:
+                    features = features[:, :4]
                 yield SimpleNamespace(quantities={"features": features} if member != 1 else {})
 
     found = features_of(Traced())
-    assert found.shape == (LOOKED_AT, 6, 4)
+    assert found.shape == (LOOKED_AT - 5, 6, 4), "of the first members with a trace"
     assert np.isfinite(found).all()
 
 
@@ -234,6 +242,7 @@ def test_what_cannot_be_is_refused(laid_out, monkeypatch, capsys):
         candidate_scores(stored)
     with pytest.raises(MemregError, match="only 5 examples that are no candidates"):
         candidates_of(stored, f"top:{stored.n_train - 5}", 6, 0)
+    (directory / "far.json").write_text("[1, 5000]")
     words = ("train", "--like", pilot, "--design", "candidates", "--members", "5")
     for more, said in (
         (("--candidates", "top:80"), "say neighbours=CELL"),
@@ -246,6 +255,7 @@ def test_what_cannot_be_is_refused(laid_out, monkeypatch, capsys):
             "must be a JSON file with a list of training examples",
         ),
         ((), "say who they are"),
+        (("--candidates", "far.json", "--neighbours", pilot), "there is no training example 5000"),
     ):
         assert said in bad_input(monkeypatch, capsys, memreg, *words, *more)
 
