@@ -16,8 +16,8 @@ TRACED = 100
 def leaderboard(request: Request, training: Training, resources: Resources) -> None:
     """Judge cheap stand-ins for memorization scores against leave-one-out.
 
-    Traces are kept by as many networks as the largest of --networks that is --trace (by default 100) or less, and
-    of features by ten of the pilots of spread and candidates.
+    Traces are kept by as many networks as the largest of --networks that is --trace (by default 100) or less,
+    and features by ten of the pilots of spread and candidates.
     """
     from memreg.programs.shown import show_study, where
     from memreg.questions.leaderboard import run
