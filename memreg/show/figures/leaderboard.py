@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from memreg.show.figures.pictures import Picture, picture
 from memreg.show.figures.style import COLOURS, GREY, drawing
@@ -32,6 +33,10 @@ def leaderboard(table: pd.DataFrame, title: str) -> Figure:
         axes.axhspan(0, table["floor"].iloc[0], color="#dddddd", label="noise of the truth")
         axes.axhline(table["constant_error"].iloc[0], color=GREY, linewidth=1, label="no proxy at all")
         axes.set_xscale("log")
+        wide = table["cost"].max() > 2000 * table["cost"].min()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(0, 1.15 * max(table["error"].max(), table["constant_error"].iloc[0]))
         axes.set_xlabel("Cost, in trainings of a network on everything (logarithmic)")
         axes.set_ylabel("Mean absolute error, calibrated on other targets")
