@@ -11,6 +11,7 @@ Each file has one idea:
 `memorized_set` examples above a threshold, with a controlled share of false ones
 `leave_one_out` Equation 1 to the letter (section 3.2), and when to stop training for it
 `coinfluence`   which examples learn from each other; `peers` conditions scores on them
+`similar`       which examples networks see alike, in groups that a design keeps apart
 `extrapolation` scores at several r, carried to n-1
 `gaussian`      scores from the label's log odds
 `shrunk`        scores from few members, by empirical Bayes; it is made of `beta_binomial` and `spline`
