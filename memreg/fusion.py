@@ -63,10 +63,10 @@ class Fusion:
         begun = step.copied()
         try:
             exact = self._exact(step, begun)
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error) or self._precision == "float32":
+        except Exception as error:  # no room for it, or code that is for bf16 alone
+            if self._precision == "float32":
                 raise
-            return "there is no room for a step in float32, by which they are judged"
+            return f"a step in float32, by which they are judged, fails: {_first_line(error)}"
         rounded = exact if self._precision == "float32" else self._done(step, begun)
         try:
             step.forward = self._passes(step.network)
@@ -74,7 +74,7 @@ class Fusion:
         except Exception as error:  # whatever stands in a compiler's way
             if out_of_memory(error):
                 raise
-            return str(error).strip().partition("\n")[0] or type(error).__name__
+            return _first_line(error)
         finally:
             step.forward = step.network
         for a, b, c in zip(exact, rounded, found, strict=True):
@@ -107,6 +107,10 @@ class Fusion:
             self._compiled = torch.compile(given, dynamic=False, fullgraph=True)
         compiled, own = self._compiled, {**dict(network.named_parameters()), **dict(network.named_buffers())}
         return lambda images: compiled(own, (images,))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def apart(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:

@@ -138,12 +138,15 @@ def test_passes_that_teach_nothing_are_refused_whatever_they_are_judged_by(
     assert not passes.put_into(loaded(asked, digits))
 
 
-def test_without_room_for_a_step_in_float32_passes_are_not_judged(digits, monkeypatch, caplog):
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("expected BFloat16")]
+)
+def test_without_a_step_in_float32_passes_are_not_judged(error, digits, monkeypatch, caplog):
     inner = static_step.computing_in
 
     def computing_in(precision, device):
         if precision == "float32":
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise error
         return inner(precision, device)
 
     monkeypatch.setattr(torch, "compile", lambda passes, **_: passes)
@@ -151,7 +154,7 @@ def test_without_room_for_a_step_in_float32_passes_are_not_judged(digits, monkey
     asked = recipe(precision="bf16")
     step = loaded(asked, digits)
     assert not Fusion(network(asked, digits), "bf16", beginning(asked, digits)).put_into(step)
-    assert "no room for a step in float32" in caplog.text
+    assert f"a step in float32, by which they are judged, fails: {error}" in caplog.text
     assert step.precision == "bf16"
 
 

@@ -5,8 +5,7 @@ made of.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -17,8 +16,9 @@ from pydantic import ValidationError
 
 from memreg.data.stored import images_of
 from memreg.design import All, Design, Subsets
-from memreg.errors import MemregError
+from memreg.errors import MemregError, OutageError
 from memreg.estimators.leaderboard import Truth, calibrated
+from memreg.estimators.traces import Traces
 from memreg.grid import Grid
 from memreg.observers import try_observers
 from memreg.parameters import first_error
@@ -195,9 +195,8 @@ def looking_at(pilots: Resolved, registry: Registry) -> Tracing:
     """How pilots trace their features: at the checkpoints at which they have traced anything, since others
     would take the place of those; else at the end alone. Of none where the model shows no features."""
     checkpoints = 1
-    with suppress(MemregError):  # it may not be stored yet
-        for trace in islice(registry.cell(pilots.cell.hash).each_trace("correct"), 1):
-            checkpoints = len(trace.steps)
+    for trace in islice(_traces_of(pilots.cell.hash, registry), 1):
+        checkpoints = len(trace.steps)
     looking = Tracing.by(LOOKED_AT, checkpoints, "features")
     try:
         try_observers(looking, pilots.cell.recipe.model, pilots.dataset)
@@ -205,6 +204,17 @@ def looking_at(pilots: Resolved, registry: Registry) -> Tracing:
         log.warning("designs keep neighbours apart that co-influence finds among pilots: %s", error)
         return Tracing(0)
     return looking
+
+
+def _traces_of(cell: str, registry: Registry) -> Iterator[Traces]:
+    """Those that are stored; none where the cell is not stored yet."""
+    try:
+        stored = registry.cell(cell)
+    except OutageError:
+        raise
+    except MemregError:
+        return iter(())
+    return stored.each_trace("correct")
 
 
 def _leaving_out(names: Sequence[str], request: Request) -> Mapping[Subsets, int]:

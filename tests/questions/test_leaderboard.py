@@ -18,7 +18,7 @@ from memreg.cell import Cell
 from memreg.data import load
 from memreg.design import Subsets
 from memreg.engines import Resources, engine
-from memreg.errors import MemregError
+from memreg.errors import MemregError, OutageError
 from memreg.estimators.proxies import NEEDS
 from memreg.estimators.similar import similar_groups
 from memreg.exchange.archive import export_study, opened
@@ -291,6 +291,21 @@ def test_a_model_without_features_is_no_hindrance(judged, tmp_path, monkeypatch,
     assert "that co-influence finds" in caplog.text
     pilots.cell = cell.model_copy(update={"recipe": recipe.model_copy(update={"model": "vgg3-w8"})})
     assert looking_at(pilots, judged.registry) == Tracing.by(LOOKED_AT, 1, "features")
+
+
+@pytest.mark.parametrize("error", [OutageError("no connection"), MemregError("damaged trace")])
+def test_traces_that_cannot_be_read_are_not_taken_for_none(error):
+    """Others would take their place."""
+
+    def unreadable(*_):
+        raise error
+
+    stored = SimpleNamespace(each_trace=unreadable)
+    pilots = SimpleNamespace(cell=SimpleNamespace(hash="abc"))
+    outage = isinstance(error, OutageError)
+    registry = SimpleNamespace(cell=unreadable if outage else lambda _: stored)
+    with pytest.raises(type(error), match=str(error)):
+        looking_at(pilots, registry)
 
 
 def test_what_is_said_to_come_closest_errs_least_of_all(judged):
