@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -56,10 +57,11 @@ class Entrants:
         for name in names:
             own = observers if is_code(name) else NEEDS.get(name, "").split()
             cost = 1 + observed(traces, ["fit", *own])
+            of = _of_part(traces) if is_code(name) else _of_each(traces)
             for k in self.numbers:
                 if k <= len(traces):
-                    parts = [traces.part(slice(first, first + k)) for first in _starts(len(traces), k, 1)]
-                    self._enter(name, k, cost * k, parts, from_traces)
+                    parts = [range(first, first + k) for first in _starts(len(traces), k, 1)]
+                    self._enter(name, k, cost * k, parts, of)
 
     def by_members(self, names: Iterable[str], cell: StoredCell) -> None:
         """Judge proxies that are made of members which leave examples out, whole blocks of them."""
@@ -104,6 +106,22 @@ class Entrants:
             return
         plain = absolute_error(values, self.truth) if name in (*ESTIMATES, EXTRAPOLATION, *DESIGNED) else None
         self.entrants.append(Entrant(name, k, cost, values, judge(values, self.truth), plain))
+
+
+def _of_part(traces: Traces) -> Callable[[str, range], Floats]:
+    return lambda name, rows: from_traces(name, traces.part(slice(rows.start, rows.stop)))
+
+
+def _of_each(traces: Traces) -> Callable[[str, range], Floats]:
+    """As `_of_part`, of a proxy that is the mean over its members' own: each member's is computed once."""
+    part = _of_part(traces)
+    own = cache(lambda name, m: part(name, range(m, m + 1)))
+
+    def of(name: str, rows: range) -> Floats:
+        each = np.stack([own(name, m) for m in rows])
+        return traces.part(slice(rows.start, rows.stop)).mean(each)
+
+    return of
 
 
 def _starts(members: int, k: int, block: int) -> list[int]:

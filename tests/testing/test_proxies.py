@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 from parts import needs
 
@@ -60,6 +61,11 @@ class TestProxies(ProxySuite):
         if proxy in LIBRARY:
             needs(LIBRARY[proxy])
         self.name, self.ranks_the_unlearned = proxy, proxy not in NOT_OF_DIFFICULTY
+
+    def test_it_is_the_mean_of_what_each_member_alone_says(self):
+        traces = self.traces()
+        each = np.stack([self.values(traces.part(slice(m, m + 1))) for m in range(len(traces))])
+        assert np.array_equal(self.values(traces), traces.mean(each), equal_nan=True)
 
 
 def failed(name, **attributes):
