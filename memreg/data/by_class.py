@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memreg.data.pixels import EXTENSIONS
-from memreg.data.tree import Tree, counted
+from memreg.data.tree import Tree, in_words
 from memreg.errors import MemregError
 
 ONE_IN = 20
@@ -38,7 +38,7 @@ def by_class(name: str, tree: Tree) -> Listed:
     classes = [kind for kind in found if tree.files.get(("", kind))]
     empty = [f"{kind}/" for kind in found if kind not in classes]
     if not classes:
-        more = f" (passed over {counted(tree.skipped)})" if tree.skipped else ""
+        more = f" (passed over {in_words(tree.skipped)})" if tree.skipped else ""
         raise MemregError(f"{name}: no images in its sub-folders: each class needs one{more}")
     if len(classes) < 2:
         raise MemregError(

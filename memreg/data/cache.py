@@ -23,6 +23,7 @@ from memreg.data.sharing import HANDLE, About, check_digests, open_shared, write
 from memreg.data.source import Decoded, Source, Split
 from memreg.errors import MemregError
 from memreg.files import sync
+from memreg.wording import counted
 
 FORMAT = 3  # of the files below: raise it when they change
 ATTEMPTS = 3  # to read files that change meanwhile
@@ -54,7 +55,7 @@ def _left_out(source: Source, dataset: Dataset) -> str:
     if not gone:
         return ""
     more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
-    count = f"{len(gone)} files are" if len(gone) > 1 else "1 file is"
+    count = f"{counted(len(gone), 'file')} {'is' if len(gone) == 1 else 'are'}"
     return (
         f"{source.name}: {count} left out, which cannot be read as RGB of 8 bits a channel: "
         f"{', '.join(gone[:NAMED])}{more}"
@@ -236,6 +237,8 @@ def _key(source: Source) -> str:
     digest = hashlib.sha256(f"{FORMAT}\n".encode())
     if source.size:
         digest.update(f"{source.size}\n".encode())
+    if source.named:
+        digest.update(b"named\n")
     with _reading(source):
         for file in source.files:
             s = os.stat(f"{source.directory}/{file}")  # noqa: PTH116  twice as fast, of every file

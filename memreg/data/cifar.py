@@ -1,6 +1,7 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky, 2009), through torchvision and its MD5 sums."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,6 @@ FILES = {
     ],
     "cifar100": [f"cifar-100-python/{file}" for file in ("meta", "train", "test")],
 }
-CLASSES = {"cifar10": 10, "cifar100": 100}
 
 
 def cifar(name: str, data_dir: Path) -> Source:
@@ -42,13 +42,14 @@ def cifar(name: str, data_dir: Path) -> Source:
                     f"{name}: {data_dir / folder / file} is damaged, its MD5 is not {md5}: {how} anew"
                 )
 
-        def split(train: bool) -> Split:
-            images = kind(data_dir, train=train)
+        def split(images: Any) -> Split:
             return whole(images.data, np.array(images.targets, np.int64))
 
-        return Decoded(split(train=True), split(train=False), CLASSES[name], flip=True)
+        train, test = kind(data_dir, train=True), kind(data_dir, train=False)
+        names = tuple(train.classes)
+        return Decoded(split(train), split(test), len(names), flip=True, class_labels=names)
 
-    return Source(name, data_dir, FILES[name], decode)
+    return Source(name, data_dir, FILES[name], decode, named=True)
 
 
 def download(name: str, directory: Path) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from memreg.data.by_class import Listed, by_class
 from memreg.data.pixels import EXTENSIONS
 from memreg.data.source import Decoded, Source, Split, expanded, fitted_pictures, pictures, whole
-from memreg.data.tree import Tree, counted
+from memreg.data.tree import Tree, in_words
 from memreg.errors import MemregError
 
 LOOKED_AT = 200
@@ -38,7 +38,7 @@ def folder(path: Path, size: int = 0) -> Source:
 
     notices = [listed.notice] if listed.notice else []
     if tree.skipped:
-        notices.append(f"passed over {counted(tree.skipped)}, which memreg does not read as images")
+        notices.append(f"passed over {in_words(tree.skipped)}, which memreg does not read as images")
     notice = f"{name}: {'; '.join(notices)}" if notices else ""
     return Source(name, root, listed.train + listed.test, decode, notice, size)
 
@@ -150,7 +150,7 @@ def _images(name: str, tree: Tree, part: str, classes: list[str]) -> tuple[list[
     for label, kind in enumerate(classes):
         found = tree.files.get((part, kind), [])
         if not found and part == "train":
-            more = f" (passed over {counted(tree.skipped)})" if tree.skipped else ""
+            more = f" (passed over {in_words(tree.skipped)})" if tree.skipped else ""
             raise MemregError(
                 f"{name}: {tree.root / part / kind} has no images{tree.other(part, kind)}{more}"
             )

@@ -48,8 +48,9 @@ def mnist(name: str, data_dir: Path) -> Source:
             md5 = sums.get(Path(file).name)
             if md5 and not check_integrity(data_dir / file, md5):
                 raise MemregError(f"{name}: {data_dir / file} is damaged, its MD5 is not {md5}: {how} anew")
-        flip = name == "fashion_mnist"
-        return Decoded(split(*files[:2]), split(*files[2:]), classes=10, flip=flip)
+        clothes = name == "fashion_mnist"
+        names = tuple(datasets.FashionMNIST.classes) if clothes else None
+        return Decoded(split(*files[:2]), split(*files[2:]), classes=10, flip=clothes, class_labels=names)
 
     def split(images: str, labels: str) -> Split:
         return whole(
@@ -57,7 +58,7 @@ def mnist(name: str, data_dir: Path) -> Source:
             read_idx(name, data_dir / labels, dimensions=1).astype(np.int64),
         )
 
-    return Source(name, data_dir, files, decode)
+    return Source(name, data_dir, files, decode, named=name == "fashion_mnist")
 
 
 def read_idx(name: str, path: Path, dimensions: int) -> NDArray[np.uint8]:

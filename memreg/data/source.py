@@ -53,6 +53,8 @@ class Source:
     """What was passed over, in a line for the user; "" for nothing."""
     size: int = 0
     """Side to which `decode` brings the images, leaving out what it cannot read; 0 where it does neither."""
+    named: bool = False
+    """Whether `decode` knows what classes are called that earlier versions numbered alone."""
 
 
 def expanded(path: Path) -> Path:

@@ -5,6 +5,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from memreg.wording import counted
+
 SYSTEM = frozenset(
     {
         "__macosx",
@@ -104,9 +106,9 @@ def is_system(name: str) -> bool:
     return name.startswith(".") or name.lower() in SYSTEM
 
 
-def counted(skipped: Counter[str]) -> str:
+def in_words(skipped: Counter[str]) -> str:
     """`12 files (7 .txt, 5 .gif)`."""
     listed = ", ".join(f"{count} {extension}" for extension, count in skipped.most_common(5))
     more = f", {len(skipped) - 5} more kinds" if len(skipped) > 5 else ""
     total = skipped.total()
-    return f"{total} {'file' if total == 1 else 'files'} ({listed}{more})"
+    return f"{counted(total, 'file')} ({listed}{more})"

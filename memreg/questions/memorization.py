@@ -21,6 +21,7 @@ from memreg.scoring.by_name import RANKS, scores_by
 from memreg.scoring.candidates import FEWEST, missed
 from memreg.show import figures
 from memreg.show.notes import Numbers, accuracies_in_words, answered, memorized_in_words
+from memreg.wording import counted
 
 SET = "memorized_set/0.25"
 
@@ -55,7 +56,7 @@ class Memorization:
     def in_short(self) -> str:
         m = self.values
         by = f", by {self.estimator}" if self.estimator else ""
-        what = f"{self.cell.recipe.model} on {self.cell.dataset}, {m['members']:.0f} members{by}: "
+        what = f"{self.cell.recipe.model} on {self.cell.dataset}, {counted(m['members'], 'member')}{by}: "
         said = (
             f"scores of {len(self.scores):,} training examples, to rank them by; no mean and no share above "
             "a threshold is to be taken of them."

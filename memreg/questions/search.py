@@ -32,6 +32,7 @@ from memreg.show.notes import answered, parts
 from memreg.studies.progress import Progress
 from memreg.studies.resolved import Resolved, resolve
 from memreg.studies.study import Outcome, Study, Where, open_study
+from memreg.wording import counted
 
 TARGETS, TOLERANCE = 19, 0.01
 SMALL = 32  # pixels: images with a shorter side are searched in the space `small`, others in `paper`
@@ -143,9 +144,10 @@ class Found:
             if self.table.empty:
                 return f"No cell has all its members yet: {used}."
             best = self.table.iloc[0]
+            members = counted(best["members"], "member")
             return (
                 f"Best of {used}: {best['model']} with {best['parameters']:,.0f} parameters, test accuracy "
-                f"{best['test_accuracy']:.2%} from {best['members']:.0f} members. Cell {best['cell'][:12]}."
+                f"{best['test_accuracy']:.2%} from {members}. Cell {best['cell'][:12]}."
             )
         filled, open_ = len(self.progress.filled), [f"{100 * t:g} %" for t in self.progress.open]
         text = f"{filled} of {filled + len(open_)} targets filled: {used}."
@@ -292,7 +294,8 @@ def _line(trial: Told, progress: fill.Progress | None) -> str:
     head = f"trial {trial.number}: {recipe(trial)}"
     if trial.estimate is None:
         return f"{head}: failed, {trial.notes.get('error')}"
-    text = f"{head}: test accuracy {trial.estimate.accuracy:.1%} from {trial.estimate.members} members"
+    members = counted(trial.estimate.members, "member")
+    text = f"{head}: test accuracy {trial.estimate.accuracy:.1%} from {members}"
     if progress is None:
         return text + ("" if trial.whole else ", stopped early")
     fills = [target for target, filler in progress.filled.items() if filler.number == trial.number]

@@ -21,6 +21,7 @@ from memreg.registry.artifacts import Artifacts
 from memreg.registry.shards import read_shard, shard_names
 from memreg.registry.tables import MEMBERS, PRIVACY, PRIVACY_QUERIES, read_table, scores_name
 from memreg.registry.traces import FOLDER, joined, read_trace, trace_name
+from memreg.wording import counted
 
 if TYPE_CHECKING:
     from memreg.registry.reader import Registry
@@ -212,8 +213,8 @@ class StoredCell:
             now = self.count if hash_ == self.hash else self.registry.count(hash_)
             if now not in (members, None):
                 raise MemregError(
-                    f"{self}: its {name} is from {members} members of cell {hash_[:12]}, which has {now} "
-                    f"now: {again} anew"
+                    f"{self}: its {name} is from {counted(members, 'member')} of cell {hash_[:12]}, which "
+                    f"has {now} now: {again} anew"
                 )
         if not self.labels_known:
             table["label"] = NO_LABEL

@@ -16,6 +16,7 @@ from memreg.estimators.leaderboard import Figure as Judgement
 from memreg.scoring.entrants import Entrant
 from memreg.show import figures
 from memreg.show.notes import answered
+from memreg.wording import counted
 
 ENDS = ("", "_low", "_high", "_networks_low", "_networks_high")
 
@@ -61,18 +62,17 @@ class Board:
         }
 
     def figures(self) -> Mapping[str, Figure]:
-        title = f"{self.loo.recipe.model} on {self.loo.dataset}, {len(self.targets)} targets"
+        title = f"{self.loo.recipe.model} on {self.loo.dataset}, {counted(len(self.targets), 'target')}"
         shown = {"disagreement": self.pictures} if isinstance(self.pictures, Figure) else {}
         return {"leaderboard": figures.leaderboard(self.table, title), **shown}
 
     def in_short(self) -> str:
         t, best = self.truth, self._closest
-        count = f"{best.networks:,} network{'s' if best.networks > 1 else ''}"
         return (
-            f"{best.proxy}, from {count}, comes closest to leave-one-out: it "
+            f"{best.proxy}, from {counted(best.networks, 'network')}, comes closest to leave-one-out: it "
             f"errs by {best.judged.error.value:.3f} on average, where a perfect proxy would err by about "
             f"{t.floor:.3f} and no proxy at all by {t.constant.mean():.3f}.\n"
-            f"Leave-one-out scores of {len(self.targets)} targets, {self.loo.recipe.model} on "
+            f"Leave-one-out scores of {counted(len(self.targets), 'target')}, {self.loo.recipe.model} on "
             f"{self.loo.dataset}. {self._best(best.networks)}"
         )
 
@@ -124,7 +124,7 @@ class Board:
         more = len(own) > 1
         best, error, rho = own[0], own[0].judged.error, own[0].judged.spearman
         return (
-            f"{networks:,} network{'s' if networks > 1 else ''}: {best.proxy} errs by {error.value:.3f} "
+            f"{counted(networks, 'network')}: {best.proxy} errs by {error.value:.3f} "
             f"[{error.low:.3f}, {error.high:.3f}], rho {rho.value:.2f} [{rho.low:.2f}, {rho.high:.2f}], at a "
             f"cost of {best.cost:,.1f} trainings"
             + (f"; not shown to be worse: {', '.join(like)}" if like else "; all others are worse" * more)

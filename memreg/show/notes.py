@@ -14,6 +14,7 @@ from memreg.cell import Cell
 from memreg.estimators.mixture import FEWEST
 from memreg.estimators.statistics import HEADLINE, bound_keys, counted_key, fraction_key
 from memreg.grid import Grid
+from memreg.wording import counted
 
 IN_FULL = "### In full"
 WARNING = "Warning"
@@ -80,7 +81,7 @@ def cells_in_short(table: pd.DataFrame) -> str:
         return "No cell has all its members yet."
     if len(table) == 1:
         (row,) = _rows(table)
-        return f"{row['model']} on {row['dataset']}, {row['members']:.0f} members: {_of_one(row)}"
+        return f"{row['model']} on {row['dataset']}, {counted(row['members'], 'member')}: {_of_one(row)}"
     test = table["test_accuracy"].dropna() if "test_accuracy" in table else pd.Series(dtype=float)
     reached = f", with a test accuracy of {_ends(test)}" if len(test) else ""
     return f"{len(table)} cells{reached}. That is too few to correlate memorization with test accuracy."
@@ -102,7 +103,8 @@ def warned(texts: Iterable[str]) -> list[str]:
     once = list(dict.fromkeys(" ".join(text.split()) for text in texts))
     said = [f"{WARNING}: {text.rstrip('.')}." for text in once[:MOST_WARNED]]
     if more := len(once) - len(said):
-        said.append(f"{WARNING}: {more:,} more warnings were given while it ran.")
+        were = "was" if more == 1 else "were"
+        said.append(f"{WARNING}: {counted(more, 'more warning')} {were} given while it ran.")
     return said
 
 
@@ -112,17 +114,17 @@ def diverged(table: pd.DataFrame) -> str:
     if not (count := int(lost.sum())):
         return ""
     cells = f"{int((lost > 0).sum())} of {len(table)} cells"
-    return f"{WARNING}: {count:,} members diverged, in {cells}. They count in no number."
+    return f"{WARNING}: {counted(count, 'member')} diverged, in {cells}. What diverges counts in no number."
 
 
 def cell(cell: Cell, parameters: int | None, metrics: Mapping[str, float]) -> str:
     """Describe a cell's run; parameters: of its model, where known."""
     recipe = cell.recipe
     size = "" if parameters is None else f" of {parameters:,} parameters"
-    short = f"{metrics['members']:.0f} networks{size}: {_of_one(metrics)}"
+    short = f"{counted(metrics['members'], 'network')}{size}: {_of_one(metrics)}"
     lost = metrics.get("diverged", 0)
     if lost > 0:
-        short += f"\n{WARNING}: {lost:.0f} more networks diverged. They count in no number."
+        short += f"\n{WARNING}: {counted(lost, 'more network')} diverged. What diverges counts in no number."
     fields = "\n".join(f"| {key} | {value} |" for key, value in cell.params().items())
     full = (
         f"{accuracies_in_words(metrics)}\n\n"

@@ -27,6 +27,7 @@ from memreg.estimators.mixture import FEWEST
 from memreg.show.cell_table import FRACTION, LEFT_OUT, cell_columns, fitting, percent
 from memreg.show.notes import WARNING
 from memreg.show.score_table import left_out, score_columns
+from memreg.wording import counted
 
 TEXTS = ("data set", "model", "design", "study", "source_label", "file")
 
@@ -92,7 +93,7 @@ class Reporter:
         self._grid = self._progress.add_task("grid", total=wanted, completed=wanted - missing)
         self._cell = self._progress.add_task("cell", total=None, visible=missing > 0)
         self.say(
-            f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}, {wanted:,} members: "
+            f"{counted(len(cells), 'cell')}, {counted(wanted, 'member')}: "
             f"{wanted - missing:,} already in the registry, {missing:,} to train"
         )
 
@@ -113,7 +114,7 @@ class Reporter:
         self.say(
             f"[{len(self._done)}/{len(self._members)}] {cell.recipe.model} on {cell.dataset}: test accuracy "
             f"{metrics['test_accuracy']:.1%}, memorized {percent(metrics[FRACTION])}, "
-            f"{metrics['members']:.0f} members, {seconds:.0f} s"
+            f"{counted(metrics['members'], 'member')}, {seconds:.0f} s"
         )
 
     def warn(self, text: str) -> None:
@@ -141,7 +142,9 @@ def progress_line(trained: int, left: int | None, seconds: float) -> str:
     """Members trained, their rate and, where it is known how many are left, the time that they will take."""
     rate = trained / seconds if seconds > 0 else 0.0
     said = (
-        f"{trained} of {trained + left} members trained" if left is not None else f"{trained} members trained"
+        f"{trained} of {counted(trained + left, 'member')} trained"
+        if left is not None
+        else f"{counted(trained, 'member')} trained"
     )
     said += f", {60 * rate:.1f} a minute"
     if left is None:

@@ -17,6 +17,7 @@ from memreg.registry import StoredCell
 from memreg.registry.origin import CELL, ESTIMATOR, CellHash
 from memreg.show.labelled import called
 from memreg.show.report.cells import png, records
+from memreg.wording import counted
 
 SIDE = 96
 """Pixels of a thumbnail, at most."""
@@ -91,7 +92,7 @@ def show(
 
 def in_words(cell: StoredCell) -> str:
     """A cell in a line: its hash, model, data set and members."""
-    members = f", {cell.count} members" if cell.count else ""
+    members = f", {counted(cell.count, 'member')}" if cell.count else ""
     return f"{cell}: {cell.cell.recipe.model} on {cell.cell.dataset}{members}"
 
 

@@ -14,6 +14,7 @@ from memreg.requests.plan import Request
 from memreg.resources import Resources
 from memreg.studies.calibration import Calibration, calibration, in_words
 from memreg.studies.resolved import Resolved, resolve
+from memreg.wording import counted
 
 SHARD_BYTES = 1.65  # per member and example, measured: see docs/benchmarks.md
 GPUS = (1, 8, 64)
@@ -49,12 +50,12 @@ def costs(request: Request, resources: Resources) -> Iterator[str]:
     hours = sum(c.hours for c in found) / workers
     yield ""
     yield (
-        f"{len(found)} {'cell' if len(found) == 1 else 'cells'}, "
-        f"{sum(c.item.members for c in found):,} members, {_short(sum(c.images for c in found))} images, "
+        f"{counted(len(found), 'cell')}, {counted(sum(c.item.members for c in found), 'member')}, "
+        f"{_short(sum(c.images for c in found))} images, "
         f"{_short(sum(c.storage for c in found))}B of shards"
     )
     device = resources.device
-    where = f"{workers} {'process' if workers == 1 else 'processes'} on {device}"
+    where = f"{counted(workers, 'process', 'processes')} on {device}"
     yield f"about {in_words(hours)} on this machine ({where}), from a few steps of each model"
     if device != "cpu":
         yield f"about {on_gpus(hours * min(workers, len(cards(device))))}"

@@ -37,6 +37,7 @@ from memreg.studies.cell_training import CellTraining, Item, give_back, prepare,
 from memreg.studies.pages import write_pages
 from memreg.studies.progress import Progress
 from memreg.tracing import Tracing
+from memreg.wording import counted
 
 POLL_SECONDS = 2.0
 
@@ -237,7 +238,7 @@ class Study:
         for c in cells:
             kinds[c.item.cell.design.kind] += len(c.missing)
         each = ", ".join(f"{count:,} of design {kind}" for kind, count in kinds.items())
-        text = f"to train: {kinds.total():,} networks" + (f" ({each})" if len(kinds) > 1 else "")
+        text = f"to train: {counted(kinds.total(), 'network')}" + (f" ({each})" if len(kinds) > 1 else "")
         here = self._where.engine.here
         if here is not None and self._where.engine.device == "cpu":
             known = [(c.item.cell, c.item.dataset, len(c.missing)) for c in cells if c.item.dataset]
@@ -265,10 +266,11 @@ class Study:
         more = [c for c in self._cells if len(c.writer.members) > len(c.wanted)]
         if more:
             c, others = more[0], len(more) - 1
-            also = f"; so are those of {others} more cells" if others else ""
+            stored, wanted = len(c.writer.members), len(c.wanted)
+            also = f"; so are those of {counted(others, 'more cell')}" if others else ""
             self._progress.say(
-                f"cell {c.item.cell.hash[:12]} has {len(c.writer.members)} members, and {len(c.wanted)} are "
-                f"asked for: its scores are from all it has{also}"
+                f"cell {c.item.cell.hash[:12]} has {counted(stored, 'member')}, and {wanted:,} "
+                f"{'is' if wanted == 1 else 'are'} asked for: its scores are from all it has{also}"
             )
 
     def table(self) -> pd.DataFrame:
@@ -337,5 +339,7 @@ def _busy(cells: Sequence[CellTraining], others: Sequence[str | None]) -> list[s
 
 
 def _others_at_work(busy: Sequence[str]) -> TakenError:
-    more = f", and {len(busy) - 1} more cells are taken" if len(busy) > 1 else ""
+    others = len(busy) - 1
+    are = "is" if others == 1 else "are"
+    more = f", and {counted(others, 'more cell')} {are} taken" if others else ""
     return TakenError(f"{busy[0]}{more}: wait=SECONDS waits for that, or start again when it is done")

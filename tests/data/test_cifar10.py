@@ -61,6 +61,7 @@ def test_all_of_it(decoded: Path) -> None:
     mean = dataset.train_images.mean((0, 1, 2)) / 255
     assert np.allclose(mean, [0.4914, 0.4822, 0.4465], atol=1e-4)
     assert dataset.train_labels[:5].tolist() == [6, 9, 9, 4, 1]
+    assert (dataset.class_labels or ())[6:] == ("frog", "horse", "ship", "truck")
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar10+noise=0.2"])
@@ -80,6 +81,7 @@ def test_a_subset_of_some_classes(decoded: Path) -> None:
     some = load("cifar10+classes=3.5.7+subset=2000+seed=3", decoded)
     assert np.bincount(some.train_labels).max() <= 667
     assert (some.n_train, some.n_test) == (2000, 3000)
+    assert some.class_labels == ("cat", "dog", "horse")
 
 
 def test_eight_workers_share_it(decoded: Path, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from torchvision import datasets
 
 from memreg.data import Dataset, load
 from memreg.data import mnist as mnist_module
+from memreg.data.cache import cached
+from memreg.data.cifar import cifar
 from memreg.errors import MemregError
 
 
@@ -33,6 +35,21 @@ def test_cifar100_has_fine_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert np.array_equal(dataset.train_images, made["train"])
     assert np.array_equal(dataset.test_images, made["test"])
     assert dataset.train_labels.tolist() == [0, 7, 14, 21, 28, 35, 42, 49]
+    assert dataset.class_labels == tuple(f"kind_{k}" for k in range(100))
+
+
+def test_a_cache_from_before_classes_had_names_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_cifar100(tmp_path, monkeypatch)
+    source = cifar("cifar100", tmp_path)
+    earlier = replace(source, decode=lambda: replace(source.decode(), class_labels=None), named=False)
+    numbered = cached(earlier, verify=False)
+    assert numbered.class_labels is None
+    named = load("cifar100", tmp_path)
+    assert named.class_labels is not None
+    assert named.fingerprint == numbered.fingerprint
+    assert load("cifar100+classes=7.21", tmp_path).class_labels == ("kind_7", "kind_21")
 
 
 @pytest.mark.parametrize(("name", "flip"), [("mnist", False), ("fashion_mnist", True)])
@@ -43,6 +60,7 @@ def test_mnist(tmp_path: Path, name: str, flip: bool) -> None:
     assert dataset.image_shape == (1, 28, 28)
     assert np.array_equal(dataset.train_images[..., 0], made["train-images-idx3-ubyte"])
     assert np.array_equal(dataset.test_labels, made["t10k-labels-idx1-ubyte"])
+    assert (dataset.class_labels or [""])[0] == ("T-shirt/top" if name == "fashion_mnist" else "")
 
 
 def test_mnist_as_it_was_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def write_cifar100(root: Path, patch: pytest.MonkeyPatch) -> dict[str, NDArray[n
         content = pickle.dumps({"data": data, "fine_labels": labels}, protocol=2)
         (folder / file).write_bytes(content)
         sums[file] = hashlib.md5(content).hexdigest()
-    content = pickle.dumps({"fine_label_names": [str(k) for k in range(100)]}, protocol=2)
+    content = pickle.dumps({"fine_label_names": [f"kind_{k}" for k in range(100)]}, protocol=2)
     (folder / "meta").write_bytes(content)
     kind = datasets.CIFAR100
     patch.setattr(kind, "train_list", [["train", sums["train"]]])
