@@ -23,8 +23,18 @@ Design = Annotated[
     Subsets | Spread | Candidates | All | Named | Fixed | LeaveOneOut | LeaveGroupOut | Removal | Imported,
     Field(discriminator="kind"),
 ]
+CHOSEN = ("candidates", "leave_one_out", "leave_group_out", "removal")
+"""Kinds of designs whose members leave out chosen examples alone."""
+
+
+def of_chosen(*kinds: str) -> str:
+    """Why no mean over the examples that members leave out is given, of designs of these kinds."""
+    named = ", ".join(kinds)
+    return f"members of design {named} leave out only chosen examples, which do not stand for the data set"
+
 
 __all__ = [
+    "CHOSEN",
     "All",
     "Candidates",
     "Design",
@@ -41,4 +51,5 @@ __all__ = [
     "Removal",
     "Spread",
     "Subsets",
+    "of_chosen",
 ]

@@ -23,6 +23,8 @@ def bound_keys(threshold: float) -> tuple[str, str]:
     return f"memorized_fraction_low/{threshold:.2f}", f"memorized_fraction_high/{threshold:.2f}"
 
 
+OF_LEFT_OUT = ("excluded_accuracy", "mean_score", "memorized_fraction", "counted_fraction")
+"""What names of metrics begin with that are of examples which some members leave out."""
 HEADLINES = (fraction_key(HEADLINE), "mean_score")
 """What is said first of a correlation."""
 STATISTICS = ("mean_score", *map(fraction_key, THRESHOLDS), *map(counted_key, THRESHOLDS))

@@ -5,19 +5,20 @@ import numpy as np
 from memreg.estimators import mixture
 from memreg.estimators.counts import Counts, Floats, Tally
 from memreg.estimators.scores import counted_fraction
-from memreg.estimators.statistics import HEADLINE, bound_keys, counted_key, fraction_key
+from memreg.estimators.statistics import HEADLINE, OF_LEFT_OUT, bound_keys, counted_key, fraction_key
 from memreg.estimators.threshold import THRESHOLDS
 
 
-def summarise(tally: Tally) -> dict[str, float]:
+def summarise(tally: Tally, chosen: bool = False) -> dict[str, float]:
     """`members`, mean accuracies over members and examples, `mean_score`, memorized and counted fractions.
 
-    NaN for what the design cannot tell, as the score of an example that no member excluded, and for
-    memorized fractions where members are too few.
+    chosen: whether members leave out chosen examples alone. NaN for what the design cannot tell, as the score
+    of an example that no member excluded, or a mean over examples that were chosen; and for memorized
+    fractions where members are too few.
     """
     counts = tally.total
     members = int(tally.members.sum())
-    return {
+    found = {
         "members": members,
         "test_accuracy": _share(tally.test_correct.sum(), members),
         "included_accuracy": _share(counts.included_correct.sum(), counts.included.sum()),
@@ -25,6 +26,7 @@ def summarise(tally: Tally) -> dict[str, float]:
         **summarise_scores(counts.score),
         **memorized_fractions(counts),
     }
+    return found | {key: float("nan") for key in found if chosen and key.startswith(OF_LEFT_OUT)}
 
 
 def summarise_scores(score: Floats) -> dict[str, float]:

@@ -4,12 +4,13 @@ Section 5 of the paper; `memreg corr_grid` and `memreg search` end with it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from memreg.design import CHOSEN, of_chosen
 from memreg.errors import MemregError
 from memreg.estimators.counts import Tally
 from memreg.estimators.measured import Extra, measure
@@ -29,6 +30,8 @@ from memreg.scoring.privacy import attack
 from memreg.show import figures
 from memreg.show.conclusions import in_words
 from memreg.show.headline import in_short
+from memreg.show.notes import WARNING
+from memreg.wording import counted
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,18 @@ class Correlated:
     """What is answered."""
 
     result: Correlation
+    left_out: str = ""
+    """A warning of cells that the study has and the result has not, else ""."""
 
     @property
     def cells(self) -> list[str]:
         return list(self.result.cells["cell"])
 
     def in_words(self) -> str:
-        return in_words(self.result)
+        return in_words(self.result, self.in_short())
 
     def in_short(self) -> str:
-        return in_short(self.result)
+        return "\n".join(filter(None, [in_short(self.result), self.left_out]))
 
     def metrics(self) -> Mapping[str, float]:
         """r of the headlines and of the statistic, pooled and within data sets, with their intervals."""
@@ -98,7 +103,7 @@ def run(request: Request, registry: Registry) -> Correlated:
             f"study {', '.join(studies)} has {both} cells with scores and test accuracy: a correlation needs "
             f"at least {FEWEST}"
         )
-    return of_cells(registry, table[table["test_accuracy"].notna()]["run_id"], request.statistic)
+    return _over(registry, table, request.statistic)
 
 
 def of_cells(registry: Registry, run_ids: Iterable[str], statistic: str = HEADLINES[0]) -> Correlated:
@@ -149,4 +154,15 @@ def correlated_where_possible(registry: Registry, table: pd.DataFrame) -> Correl
     have scores and test accuracy. table: as cells.parquet."""
     if len(with_both(table)) < FEWEST:
         return None
-    return of_cells(registry, table[table["test_accuracy"].notna()]["run_id"])
+    return _over(registry, table)
+
+
+def _over(registry: Registry, table: pd.DataFrame, statistic: str = HEADLINES[0]) -> Correlated:
+    """The correlation over the cells with a test accuracy, but for those of designs in CHOSEN."""
+    chosen = table["design"].isin(CHOSEN)
+    found = of_cells(registry, table[table["test_accuracy"].notna() & ~chosen]["run_id"], statistic)
+    if not chosen.any():
+        return found
+    left_out = counted(int(chosen.sum()), "cell is", "cells are")
+    why = of_chosen(*sorted({*table["design"][chosen]}))
+    return replace(found, left_out=f"{WARNING}: {left_out} left out, since {why}.")

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from memreg.cell import Cell
-from memreg.design import Candidates
+from memreg.design import CHOSEN, Candidates, Design, of_chosen
 from memreg.errors import MemregError
 from memreg.estimators.memorized_set import memorized_set
 from memreg.estimators.scores import score_table
@@ -40,6 +41,11 @@ class Memorization:
     """None is Feldman & Zhang's."""
 
     @property
+    def _of_all(self) -> bool:
+        """Whether means over the scores are means over the training examples."""
+        return of_all(self.cell.design, self.scores)
+
+    @property
     def cells(self) -> list[str]:
         return [self.cell.hash]
 
@@ -56,26 +62,34 @@ class Memorization:
     def in_short(self) -> str:
         m = self.values
         by = f", by {self.estimator}" if self.estimator else ""
-        what = f"{self.cell.recipe.model} on {self.cell.dataset}, {counted(m['members'], 'member')}{by}: "
-        said = (
-            f"scores of {len(self.scores):,} training examples, to rank them by; no mean and no share above "
-            "a threshold is to be taken of them."
-            if self.estimator in RANKS
-            else memorized_in_words(m)
-        )
+        members = counted(m["members"], "member")
+        what = f"{self.cell.recipe.model} on {self.cell.dataset}, {members}{by}: "
         width = (self.scores.high - self.scores.low).median()
         parts = [
-            f"{what}{said}",
+            f"{what}{self._of_examples()}",
             f"Half of the scores' 95 % intervals are wider than {width:.2f}.",
             self._of_peers(),
             self._of_candidates(),
         ]
         return " ".join(filter(None, parts))
 
+    def _of_examples(self) -> str:
+        n = len(self.scores)
+        if not self._of_all:
+            scored = int(self.scores["score"].notna().sum())
+            why = of_chosen(self.cell.design.kind)
+            return f"scores of {scored:,} of {n:,} training examples, and no mean or share of them: {why}."
+        if self.estimator in RANKS:
+            return (
+                f"scores of {n:,} training examples, to rank them by; no mean and no share above a threshold "
+                "is to be taken of them."
+            )
+        return memorized_in_words(self.values)
+
     def in_words(self) -> str:
         width = self.scores.high - self.scores.low
         said = [
-            "" if self.estimator in RANKS else accuracies_in_words(self.values),
+            "" if self.estimator in RANKS or not self._of_all else accuracies_in_words(self.values),
             f"95 % intervals are {width.median():.2f} wide in the median, {width.max():.2f} at most.",
         ]
         return answered(self.in_short(), self._numbers(), " ".join(filter(None, said)))
@@ -85,7 +99,7 @@ class Memorization:
         found = [(f"{m['members']:.0f}", "members, the networks that the scores are from")]
         width = (self.scores.high - self.scores.low).median()
         found.append((f"{width:.2f}", "median width of the 95 % intervals of single scores"))
-        if "mean_score" in m:
+        if not isnan(m.get("mean_score", float("nan"))):
             found.insert(
                 0, (f"{m['mean_score']:.3f}", f"mean score of {len(self.scores):,} training examples")
             )
@@ -154,7 +168,8 @@ def rescored(cell: StoredCell) -> Memorization:
         raise MemregError(
             f"{cell} has no scores: no example of it is both included and left out; name one of subsets"
         )
-    return Memorization(cell.cell, table, summarise(sums) | _in_set(table))
+    chosen = cell.cell.design.kind in CHOSEN
+    return Memorization(cell.cell, table, summarise(sums, chosen) | _in_set(table))
 
 
 def by_estimator(result: Memorization, estimator: str, table: pd.DataFrame) -> Memorization:
@@ -165,7 +180,7 @@ def by_estimator(result: Memorization, estimator: str, table: pd.DataFrame) -> M
     summary = summarise_scores(table["score"].to_numpy())
     own = {SET, *map(fraction_key, THRESHOLDS), *bound_keys(HEADLINE), *summary}
     metrics = {key: value for key, value in result.values.items() if key not in own}
-    if estimator not in RANKS:
+    if estimator not in RANKS and of_all(result.cell.design, table):
         metrics |= summary
     if "included_count" in table:
         metrics |= _in_set(table)
@@ -179,6 +194,11 @@ def by_estimator(result: Memorization, estimator: str, table: pd.DataFrame) -> M
         ends = missed(table, design, HEADLINE)
         metrics |= dict(zip(("missed", "missed_low", "missed_high"), ends, strict=True))
     return Memorization(result.cell, table, metrics, estimator)
+
+
+def of_all(design: Design, table: pd.DataFrame) -> bool:
+    """Whether a mean over the scores that there are is one over the training examples."""
+    return design.kind not in CHOSEN or bool(table["score"].notna().all())
 
 
 def _in_set(table: pd.DataFrame) -> dict[str, float]:

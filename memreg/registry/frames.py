@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from memreg.design import CHOSEN
 from memreg.errors import MemregError
+from memreg.estimators.statistics import OF_LEFT_OUT
 
 SERIES = ("member/", "epoch/")
 """Metrics of single members and of epochs, of which MLflow gives the last value."""
@@ -65,9 +67,10 @@ class Wide:
 
 
 def stored_names(columns: Iterable[str]) -> list[str]:
-    """The names under which columns may be stored."""
+    """The names under which columns may be stored, and of what says what they mean."""
     names = list(columns)
-    return names + [name.replace(*RENAMED[::-1]) for name in names if name.startswith(RENAMED[1])]
+    earlier = [name.replace(*RENAMED[::-1]) for name in names if name.startswith(RENAMED[1])]
+    return [*names, *earlier, *(["design"] if any(name.startswith(OF_LEFT_OUT) for name in names) else [])]
 
 
 def frame(wide: Wide, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -75,16 +78,22 @@ def frame(wide: Wide, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
     MLflow keeps params as text: a param whose every value is a number becomes a column of numbers. It
     keeps infinities as the largest floats: they become infinities again. A metric hides a param of its
-    name. Without `columns`, series over members and epochs are left out: MLflow gives the last value of each.
-    `columns` chooses; one that no run has raises `MemregError`, unless there are no runs.
+    name. What is of examples that members leave out is NaN where these were chosen (`CHOSEN`), of cells
+    that earlier versions stored too. Without `columns`, series over members and epochs are left out: MLflow
+    gives the last value of each. `columns` chooses; one that no run has raises `MemregError`, unless there
+    are no runs.
     """
     content: dict[str, object] = {key: getattr(wide, key) for key in IDENTITY}
     for key in sorted(wide.params, key=lambda key: (key not in TEXT[:2], key)):
         if key not in content and key not in wide.metrics:
             content[key] = _numbers(key, pd.Series(wide.params[key]))
+    chosen = np.array([kind in CHOSEN for kind in wide.params.get("design", [])])
     for key in sorted(wide.metrics):
         if key not in IDENTITY and (columns is not None or not key.startswith(SERIES)):
-            content[key] = _with_infinities(wide.metrics[key])
+            values = _with_infinities(wide.metrics[key])
+            if key.startswith(OF_LEFT_OUT) and chosen.any():
+                values = np.where(chosen, np.nan, values)
+            content[key] = values
     table = pd.DataFrame(content)
     if columns is None:
         return table

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from memreg.cell import Cell
+from memreg.design import CHOSEN
 from memreg.errors import MemregError
 from memreg.estimators.counts import Tally
 from memreg.estimators.scores import score_table
+from memreg.estimators.statistics import OF_LEFT_OUT
 from memreg.estimators.traces import Traces
 from memreg.members import COLUMNS, Members, tallied
 from memreg.registry.artifacts import Artifacts
@@ -64,7 +66,9 @@ class StoredCell:
     @property
     def metrics(self) -> dict[str, float]:
         """The cell's aggregates, by their MLflow names."""
-        return dict(self._run.data.metrics)
+        known = dict(self._run.data.metrics)
+        chosen = self._run.data.params.get("design") in CHOSEN
+        return known | {key: float("nan") for key in known if chosen and key.startswith(OF_LEFT_OUT)}
 
     @property
     def complete(self) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from memreg.design import CHOSEN, of_chosen
 from memreg.errors import MemregError
 from memreg.estimators.counts import Floats, Mask, Tally, half
 from memreg.estimators.membership import Attacked, Known, attacked, curves
@@ -98,6 +99,8 @@ def _named(cell: StoredCell, members: int, left_out: int) -> str:
 def _blocks(cell: StoredCell, members: Members, left_out: int = 0) -> NDArray[np.int64]:
     """Of each member. Raises `MemregError` for members that cannot be attacked by each other."""
     name = _named(cell, len(members), left_out)
+    if (kind := cell.cell.design.kind) in CHOSEN:
+        raise MemregError(f"{cell}: {of_chosen(kind)}, and attacks would be of these: name a cell of subsets")
     block = np.array([cell.cell.design.block(int(m)) for m in members.member], np.int64)
     if not len(block):
         raise MemregError(f"{cell}: all members diverged, and there is nothing to attack")

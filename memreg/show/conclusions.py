@@ -4,19 +4,19 @@ from memreg.estimators.correlation import FEWEST_CLUSTERS, FEWEST_RANKED, FEWEST
 from memreg.estimators.identity import Identity
 from memreg.estimators.over_cells import Correlation
 from memreg.estimators.trajectories import MOVE, SHAPES, Trajectories
-from memreg.show.headline import in_short, interval, known, missing, named, numbers, span, with_interval
+from memreg.show.headline import interval, known, missing, named, numbers, span, with_interval
 from memreg.show.notes import answered
 
 
-def in_words(result: Correlation) -> str:
+def in_words(result: Correlation, short: str) -> str:
     """The answer and its numbers; then a paragraph each on r, data sets, identity and trajectories.
 
-    Where no statistic has an r, that is said once.
+    short: the answer. Where no statistic has an r, that is said once.
     """
     parts = [_trajectories(result)]
     if any(known(r.r) for r in result.pooled.values()):
         parts = [_headline(result), _pooled(result), _datasets(result), _identity(result), *parts]
-    return answered(in_short(result), numbers(result), "\n\n".join(part for part in parts if part))
+    return answered(short, numbers(result), "\n\n".join(part for part in parts if part))
 
 
 def _headline(result: Correlation) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from memreg.cell import Cell
+from memreg.design import CHOSEN, of_chosen
 from memreg.estimators.mixture import FEWEST
 from memreg.estimators.statistics import HEADLINE, bound_keys, counted_key, fraction_key
 from memreg.grid import Grid
@@ -81,7 +82,8 @@ def cells_in_short(table: pd.DataFrame) -> str:
         return "No cell has all its members yet."
     if len(table) == 1:
         (row,) = _rows(table)
-        return f"{row['model']} on {row['dataset']}, {counted(row['members'], 'member')}: {_of_one(row)}"
+        of = f"{row['model']} on {row['dataset']}, {counted(row['members'], 'member')}"
+        return f"{of}: {_of_one(row, row['design'])}"
     test = table["test_accuracy"].dropna() if "test_accuracy" in table else pd.Series(dtype=float)
     reached = f", with a test accuracy of {_ends(test)}" if len(test) else ""
     return f"{len(table)} cells{reached}. That is too few to correlate memorization with test accuracy."
@@ -121,7 +123,7 @@ def cell(cell: Cell, parameters: int | None, metrics: Mapping[str, float]) -> st
     """Describe a cell's run; parameters: of its model, where known."""
     recipe = cell.recipe
     size = "" if parameters is None else f" of {parameters:,} parameters"
-    short = f"{counted(metrics['members'], 'network')}{size}: {_of_one(metrics)}"
+    short = f"{counted(metrics['members'], 'network')}{size}: {_of_one(metrics, cell.design.kind)}"
     lost = metrics.get("diverged", 0)
     if lost > 0:
         short += f"\n{WARNING}: {counted(lost, 'more network')} diverged. What diverges counts in no number."
@@ -134,10 +136,12 @@ def cell(cell: Cell, parameters: int | None, metrics: Mapping[str, float]) -> st
     return f"## {recipe.model} on {cell.dataset}\n\n{answered(short, _numbers(metrics), full)}"
 
 
-def _of_one(metrics: Mapping[str, float]) -> str:
-    """Test accuracy, and what share of the training examples is memorized."""
+def _of_one(metrics: Mapping[str, float], design: str) -> str:
+    """Test accuracy, and what share of the training examples is memorized. design: its kind."""
     test = metrics.get("test_accuracy", float("nan"))
     said = "no test accuracy is known. " if isnan(test) else f"test accuracy {test:.1%}. "
+    if design in CHOSEN:
+        return f"{said}No mean score and no share is given: {of_chosen(design)}."
     if isnan(metrics.get("mean_score", float("nan"))):
         return f"{said}No example is both seen by some and left out of others, so that none has a score."
     return said + memorized_in_words(metrics)
@@ -164,10 +168,12 @@ def memorized_in_words(metrics: Mapping[str, float]) -> str:
 def accuracies_in_words(metrics: Mapping[str, float]) -> str:
     """Accuracy on examples that members saw and did not see, the mean score, and what was counted."""
     said = f"Accuracy on included examples {metrics['included_accuracy']:.2%}"
+    if not isnan(metrics["excluded_accuracy"]):
+        said += f", on excluded ones {metrics['excluded_accuracy']:.2%}"
     if isnan(metrics["mean_score"]):
         return said + "."
     return (
-        f"{said}, on excluded ones {metrics['excluded_accuracy']:.2%}. Mean memorization score "
+        f"{said}. Mean memorization score "
         f"{metrics['mean_score']:.4f}. {metrics[counted_key(HEADLINE)]:.2%} of the noisy scores are "
         f"{HEADLINE} or more, which is not the share of the true ones."
     )

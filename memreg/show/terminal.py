@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memreg.cell import Cell
+from memreg.design import CHOSEN, of_chosen
 from memreg.estimators.mixture import FEWEST
 from memreg.show.cell_table import FRACTION, LEFT_OUT, cell_columns, fitting, percent
 from memreg.show.notes import WARNING
@@ -214,11 +215,15 @@ def show_targets(rows: Sequence[Mapping[str, Any]]) -> None:
 def show_cells(table: pd.DataFrame) -> None:
     """The cells as a table, in order of test accuracy, and which columns the terminal is too narrow for."""
     columns = cell_columns(table)
-    withheld = (
-        f"memorized is -: it takes {FEWEST} members that include an example and {FEWEST} that exclude it"
-        if "-" in columns["memorized"]
-        else ""
-    )
+    without = table[table.reindex(columns=[FRACTION])[FRACTION].isna()]["design"]
+    kinds = sorted({*without} & {*CHOSEN})
+    reasons = [
+        f"it takes {FEWEST} members that include an example and {FEWEST} that exclude it"
+        if not without.isin(CHOSEN).all()
+        else "",
+        of_chosen(*kinds) if kinds else "",
+    ]
+    withheld = "memorized is -: " + "; ".join(filter(None, reasons)) if len(without) else ""
     _say_hidden(_show_fitting(columns, LEFT_OUT), withheld)
 
 

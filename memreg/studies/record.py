@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from memreg.design import CHOSEN
 from memreg.errors import TakenError
 from memreg.estimators.scores import score_table
 from memreg.estimators.statistics import OF_PRIVACY, OF_QUERIES
@@ -65,7 +66,7 @@ def finish(writer: CellWriter, examples: pd.DataFrame, parameters: int | None) -
     if table["score"].notna().any():
         figure = figures.score_distribution(table, f"{cell.recipe.model} on {cell.dataset}")
         writer.artifacts.put("figures/scores.png", partial(figures.save, figure))
-    metrics = summarise(sums)
+    metrics = summarise(sums, chosen=cell.design.kind in CHOSEN)
     metrics["diverged"] = len(writer.members) - metrics["members"]
     if seconds := writer.logged("member/train_seconds"):
         metrics["train_seconds"] = sum(seconds.values())

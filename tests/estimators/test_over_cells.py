@@ -11,7 +11,6 @@ from memreg.estimators.over_cells import CORRELATED, correlations
 from memreg.models.family import family
 from memreg.questions.correlation import Correlated
 from memreg.show import figures
-from memreg.show.conclusions import in_words
 from memreg.show.headline import in_short, numbers
 from memreg.show.notes import IN_FULL, parts
 
@@ -50,7 +49,7 @@ def test_pooled_only_is_flagged_in_the_numbers_and_in_words(tmp_path):
     assert result.fixed_effects["mean_score"].r > 0.9
     assert all(rs["mean_score"].r > 0.9 for rs in result.within.values())
     assert set(result.pooled_only) == set(CORRELATED)
-    words = in_words(result)
+    words = Correlated(result).in_words()
     assert words.startswith(
         "Among 19 cells of 40 members on 3 data sets, the mean score falls as test accuracy"
     )
@@ -78,7 +77,7 @@ def test_one_data_set_is_not_flagged_and_its_r_is_called_arithmetic():
     excluded = test + 0.005 * np.random.default_rng(7).normal(size=19)
     result = correlations(measured(test, excluded, np.full(19, 0.99), "a"), "memorized_fraction/0.25")
     assert result.fixed_effects == result.without == {}
-    words = in_words(result)
+    words = Correlated(result).in_words()
     assert "Warning" not in words
     assert "Pooled" not in words
     found = parts(words)
@@ -114,7 +113,7 @@ def test_identity_is_a_verdict_on_arithmetic_alone(slope, offset, said):
     )
     assert result.identities["memorized_fraction/0.25"].explained > 0.9
     assert (result.identities["mean_score"].explained < 0) == (offset > 1)
-    words = in_words(result)
+    words = Correlated(result).in_words()
     assert said in words
     assert ("nearly all of it follows" in words) == (slope == 2 and offset == 0)
 
@@ -123,7 +122,7 @@ def test_r_within_data_sets_comes_first_and_pooled_intervals_say_for_what_they_a
     rng = np.random.default_rng(8)
     test = 0.6 + 0.1 * GROUPS + 0.02 * rng.random(19)
     result = correlations(measured(test, test - 0.1, np.full(19, 0.99), np.array(list("abc"))[GROUPS]), "gap")
-    first, second, *_ = in_words(result).partition(f"{IN_FULL}\n\n")[2].split("\n\n")
+    first, second, *_ = Correlated(result).in_words().partition(f"{IN_FULL}\n\n")[2].split("\n\n")
     assert "within data sets (fixed effects), n = 19: Pearson r = " in first
     assert "Pooled" not in first
     assert (
@@ -132,7 +131,7 @@ def test_r_within_data_sets_comes_first_and_pooled_intervals_say_for_what_they_a
     five = np.repeat(np.arange(5), [4, 4, 4, 4, 3])
     result = correlations(measured(test, test - 0.1, np.full(19, 0.99), np.array(list("abcde"))[five]), "gap")
     low = result.pooled["gap"].cluster_low
-    assert f"with data sets drawn anew r has [{low:.3f}, " in in_words(result)
+    assert f"with data sets drawn anew r has [{low:.3f}, " in Correlated(result).in_words()
     title = (
         figures.correlation(result.cells, "gap", result.pooled["gap"], result.fixed_effects["gap"])
         .axes[0]
@@ -180,7 +179,7 @@ def test_few_cells_say_how_many_it_takes(n, kept, said):
     rng = np.random.default_rng(9)
     test = np.sort(rng.uniform(0.6, 0.9, n))
     result = correlations(measured(test, test - 0.05 * rng.random(n), np.full(n, 0.99), "a"), "mean_score")
-    words = in_words(result)
+    words = Correlated(result).in_words()
     assert all(text in words for text in said)
     assert n > 3 or words.count("no r, which") == 1
     assert "nan" not in words

@@ -88,6 +88,28 @@ def test_columns_and_filters(odd):
             registry.cells(where=bad)
 
 
+def test_means_over_chosen_examples_that_earlier_versions_stored_are_not_read(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(uri)
+    measured = {"mean_score": 0.6, "memorized_fraction/0.25": 0.9, "test_accuracy": 0.5}
+    for number, design in enumerate(("subsets", "candidates", "leave_group_out")):
+        tags = {"memreg.kind": "cell", "memreg.status": "complete", "memreg.metrics": "2"}
+        run_id = client.create_run("0", 1 + number, tags).info.run_id
+        client.log_param(run_id, "design", design)
+        for key, value in measured.items():
+            client.log_metric(run_id, key, value)
+    sql = sql_reader(uri)
+    assert isinstance(sql, Sql)
+    for reader in (Api(client), sql):
+        for columns in (None, ["mean_score", "memorized_fraction/0.25", "test_accuracy"], ["mean_score"]):
+            table = frame(reader.wide(COMPLETE, columns), columns)
+            assert table["mean_score"].isna().tolist() == [False, True, True]
+            assert columns is None or table.columns.tolist() == ["run_id", "cell", "study", *columns]
+            if "test_accuracy" in table:
+                assert table["memorized_fraction/0.25"].isna().tolist() == [False, True, True]
+                assert table["test_accuracy"].eq(0.5).all()
+
+
 @pytest.mark.parametrize("change", ["revision", "workspaces"])
 def test_where_the_tables_are_not_known_the_api_reads(tmp_path, monkeypatch, change):
     uri = f"sqlite:///{tmp_path}/mlflow.db"

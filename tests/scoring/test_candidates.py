@@ -5,6 +5,7 @@ import math
 from itertools import combinations
 from types import SimpleNamespace
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from memreg.errors import MemregError
 from memreg.estimators.coinfluence import find_alike
 from memreg.estimators.peers import in_company
 from memreg.estimators.similar import similar_groups
+from memreg.estimators.statistics import OF_LEFT_OUT
 from memreg.registry import Registry
 from memreg.registry.stored_cell import Part
 from memreg.scoring.candidates import candidate_scores, candidates_of, missed
@@ -162,6 +164,47 @@ def test_all_examples_have_a_score_and_the_audit_bounds_the_others(laid_out):
     assert "no candidates; but for the audited ones they score 0" in said
     assert "as 25 random others say" in said
     assert table[dealt]["score"].abs().max() > 0
+
+
+def test_no_mean_over_candidates_passes_for_one_over_the_data_set(laid_out, monkeypatch, capsys):
+    directory, _, cell, said = laid_out
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    registry = Registry()
+    stored = registry.cell(cell)
+    assert "included_accuracy" in stored.metrics
+    assert not [key for key in stored.metrics if key.startswith(OF_LEFT_OUT)]
+    assert stored.scores()["score"].notna().sum() == 105
+    why = "members of design candidates leave out only chosen examples, which do not stand for the data set"
+    out = " ".join(program(monkeypatch, capsys, memreg, "memorization", "--cell", cell).split())
+    assert f"scores of 105 of {stored.n_train} training examples, and no mean or share of them: {why}." in out
+    assert "nan" not in out + said
+    by_design = stored.scores("candidates")["score"]
+    run = mlflow.MlflowClient().search_runs(["1"], "metrics.missed >= 0")[0]
+    assert run.data.metrics["mean_score"] == pytest.approx(by_design.mean())
+    out = " ".join(program(monkeypatch, capsys, memreg, "cells", "--study", "laid-out").split())
+    assert f"memorized is -: {why}" in out
+    assert f"{cell[:12]}: {why}, and attacks would be of these: name a cell of subsets" in bad_input(
+        monkeypatch, capsys, memreg, "privacy", "--cell", cell
+    )
+
+
+def test_candidates_are_left_out_of_a_correlation_and_counted(laid_out, monkeypatch, capsys):
+    directory, pilot, _, _ = laid_out
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    words = ("train", "--like", pilot, "--members", "20", "--design-seed")
+    for seed in (5, 6):
+        program(monkeypatch, capsys, memreg, *words, seed, "--study", f"seed-{seed}")
+    studies = "pilot,laid-out,seed-5,seed-6"
+    out = program(monkeypatch, capsys, memreg, "correlation", "--study", studies)
+    said = "Warning: 1 cell is left out, since members of design candidates leave out only chosen examples"
+    assert said in " ".join(out.split())
+    assert "3 cells" in out
+    note = mlflow.MlflowClient().search_runs(["1"], "run_name LIKE 'correlation%'")[0].data.tags
+    assert "> **Warning:** 1 cell is left out" in note["mlflow.note.content"]
+    refused = bad_input(monkeypatch, capsys, memreg, "correlation", "--study", "pilot,laid-out,seed-5")
+    assert "has 2 cells with scores and test accuracy" in refused
 
 
 @pytest.mark.parametrize("design", ["candidates", "spread"])
