@@ -134,6 +134,7 @@ class Recorder:
         self._seen: list[dict[str, Tensor]] = []
         self._passes: dict[str, int] = {}
         self._giver: dict[str, str] = {}
+        self._of_vectors = set[str]()  # observers that give nothing else: they are asked at the end
 
     def look(self, step: int, model: nn.Module) -> None:
         """Let every observer look at the network after a step of training."""
@@ -146,9 +147,14 @@ class Recorder:
         with evaluation(model), forked:
             for batch, (images, labels) in enumerate(self._batches(device)):
                 for name in ("fit", *(name for name, _ in observers)):
+                    if name in self._of_vectors and not last:
+                        continue
                     own = zlib.crc32(name.encode())  # what an observer draws depends on no other
                     torch.manual_seed(random.seed(self._seed, STREAM, step, batch, own))
-                    for key, values in self._asked(name, model, images, labels).items():
+                    given = self._asked(name, model, images, labels)
+                    if given and all(values.ndim == 2 for values in given.values()):
+                        self._of_vectors.add(name)
+                    for key, values in given.items():
                         if self._giver.setdefault(key, name) != name:
                             raise MemregError(f"observers {self._giver[key]} and {name} both give {key}")
                         if values.ndim == 1 or last:

@@ -209,14 +209,31 @@ def test_what_is_more_than_a_number_is_of_the_last_checkpoint(digits):
     assert trace.costs["curvature"] == pytest.approx(33 * trace.costs["fit"])
 
 
+def test_what_gives_vectors_alone_is_asked_at_the_first_images_and_at_the_end(mine, monkeypatch):
+    monkeypatch.setattr(observers, "BATCH", 100)
+    looked = traced(load("digits+subset=300"), Tracing.by(1, 10, f"{ALL},looking:twice,looking:both")).trace
+    for name in ("features", "last_layer", "looking:twice"):
+        assert looked.costs[name] == pytest.approx((1 / 3 + 1) / len(looked.steps) * looked.costs["fit"])
+    for name in ("gradient_norm", "looking:both"):
+        assert looked.costs[name] == pytest.approx(looked.costs["fit"])
+    assert (looked["pair"] == looked["layer_output"][..., :2]).all()
+    assert looked["of_each"].shape == (1, len(looked.steps), 300)
+    assert (looked["logits"] == looked["layer_output"]).all()
+
+
 SOURCE = """
 import torch
 
 def norm(model, images, labels):
     return {"norm": model(images).norm(dim=1)}
 
+@torch.no_grad()
 def twice(model, images, labels):
     return {"pair": model(images)[:, :2]}
+
+@torch.no_grad()
+def both(model, images, labels):
+    return {"logits": model(images), "of_each": model.training * labels}
 
 def meddles(model, images, labels):
     with torch.no_grad():
