@@ -130,6 +130,11 @@ def plan_cell(flat: Mapping[str, Any], where: str) -> Planned:
     for key in ("neighbours", "candidates", "audit"):
         if isinstance(design.get(key), str):
             design[key] = (read_neighbours if key == "neighbours" else read_examples)(Path(design[key]))
+    if isinstance(design.get("audit"), int):
+        raise MemregError(
+            f"{where}: audit={design['audit']}: beside a JSON file of candidates it is one too, with a list "
+            "of training examples"
+        )
     try:
         return Planned(
             flat["dataset"],

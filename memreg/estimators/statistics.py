@@ -23,8 +23,6 @@ def bound_keys(threshold: float) -> tuple[str, str]:
     return f"memorized_fraction_low/{threshold:.2f}", f"memorized_fraction_high/{threshold:.2f}"
 
 
-OF_LEFT_OUT = ("excluded_accuracy", "mean_score", "memorized_fraction", "counted_fraction")
-"""What names of metrics begin with that are of examples which some members leave out."""
 HEADLINES = (fraction_key(HEADLINE), "mean_score")
 """What is said first of a correlation."""
 STATISTICS = ("mean_score", *map(fraction_key, THRESHOLDS), *map(counted_key, THRESHOLDS))
@@ -50,6 +48,15 @@ TOLD = ("auc", "balanced_accuracy", *map(rate_key, RATES))
 """What is said of an attack."""
 OF_PRIVACY, OF_QUERIES = "privacy/", "privacy_queries/"
 """What the metric names of attacks begin with, by the image and by views of it too."""
+OF_LEFT_OUT = (
+    "excluded_accuracy",
+    "mean_score",
+    "memorized_fraction",
+    "counted_fraction",
+    OF_PRIVACY,
+    OF_QUERIES,
+)
+"""What names of metrics begin with that are of examples which some members leave out."""
 
 
 def privacy_key(attack: str, name: str, beginning: str = OF_PRIVACY) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from memreg.design import CHOSEN, of_chosen
+from memreg.design import CHOSEN
 from memreg.errors import MemregError
 from memreg.estimators.counts import Tally
 from memreg.estimators.measured import Extra, measure
@@ -30,8 +30,7 @@ from memreg.scoring.privacy import attack
 from memreg.show import figures
 from memreg.show.conclusions import in_words
 from memreg.show.headline import in_short
-from memreg.show.notes import WARNING
-from memreg.wording import counted
+from memreg.show.notes import left_out
 
 
 @dataclass(frozen=True)
@@ -159,10 +158,5 @@ def correlated_where_possible(registry: Registry, table: pd.DataFrame) -> Correl
 
 def _over(registry: Registry, table: pd.DataFrame, statistic: str = HEADLINES[0]) -> Correlated:
     """The correlation over the cells with a test accuracy, but for those of designs in CHOSEN."""
-    chosen = table["design"].isin(CHOSEN)
-    found = of_cells(registry, table[table["test_accuracy"].notna() & ~chosen]["run_id"], statistic)
-    if not chosen.any():
-        return found
-    left_out = counted(int(chosen.sum()), "cell is", "cells are")
-    why = of_chosen(*sorted({*table["design"][chosen]}))
-    return replace(found, left_out=f"{WARNING}: {left_out} left out, since {why}.")
+    comparable = table["test_accuracy"].notna() & ~table["design"].isin(CHOSEN)
+    return replace(of_cells(registry, table[comparable]["run_id"], statistic), left_out=left_out(table))

@@ -43,7 +43,7 @@ class Memorization:
     @property
     def _of_all(self) -> bool:
         """Whether means over the scores are means over the training examples."""
-        return of_all(self.cell.design, self.scores)
+        return _of_all(self.cell.design, self.scores, self.estimator)
 
     @property
     def cells(self) -> list[str]:
@@ -168,8 +168,8 @@ def rescored(cell: StoredCell) -> Memorization:
         raise MemregError(
             f"{cell} has no scores: no example of it is both included and left out; name one of subsets"
         )
-    chosen = cell.cell.design.kind in CHOSEN
-    return Memorization(cell.cell, table, summarise(sums, chosen) | _in_set(table))
+    design = cell.cell.design
+    return Memorization(cell.cell, table, summarise(sums, design.kind in CHOSEN) | _in_set(table, design))
 
 
 def by_estimator(result: Memorization, estimator: str, table: pd.DataFrame) -> Memorization:
@@ -180,15 +180,15 @@ def by_estimator(result: Memorization, estimator: str, table: pd.DataFrame) -> M
     summary = summarise_scores(table["score"].to_numpy())
     own = {SET, *map(fraction_key, THRESHOLDS), *bound_keys(HEADLINE), *summary}
     metrics = {key: value for key, value in result.values.items() if key not in own}
-    if estimator not in RANKS and of_all(result.cell.design, table):
+    design = result.cell.design
+    if estimator not in RANKS and _of_all(design, table, estimator):
         metrics |= summary
     if "included_count" in table:
-        metrics |= _in_set(table)
+        metrics |= _in_set(table, design)
     if "fallback" in table:
         metrics["fallback"] = float(table["fallback"].mean())
     if "detectable" in table:
         metrics["detectable"] = float(table["detectable"].median())
-    design = result.cell.design
     if estimator == "candidates" and isinstance(design, Candidates):
         metrics["candidates"] = len(design.candidates)
         ends = missed(table, design, HEADLINE)
@@ -196,10 +196,11 @@ def by_estimator(result: Memorization, estimator: str, table: pd.DataFrame) -> M
     return Memorization(result.cell, table, metrics, estimator)
 
 
-def of_all(design: Design, table: pd.DataFrame) -> bool:
+def _of_all(design: Design, table: pd.DataFrame, estimator: str | None) -> bool:
     """Whether a mean over the scores that there are is one over the training examples."""
-    return design.kind not in CHOSEN or bool(table["score"].notna().all())
+    whole = estimator is not None and bool(table["score"].notna().all())
+    return whole or design.kind not in CHOSEN
 
 
-def _in_set(table: pd.DataFrame) -> dict[str, float]:
-    return {SET: float(memorized_set(table, HEADLINE).mean())}
+def _in_set(table: pd.DataFrame, design: Design) -> dict[str, float]:
+    return {} if design.kind in CHOSEN else {SET: float(memorized_set(table, HEADLINE).mean())}

@@ -99,8 +99,6 @@ def _named(cell: StoredCell, members: int, left_out: int) -> str:
 def _blocks(cell: StoredCell, members: Members, left_out: int = 0) -> NDArray[np.int64]:
     """Of each member. Raises `MemregError` for members that cannot be attacked by each other."""
     name = _named(cell, len(members), left_out)
-    if (kind := cell.cell.design.kind) in CHOSEN:
-        raise MemregError(f"{cell}: {of_chosen(kind)}, and attacks would be of these: name a cell of subsets")
     block = np.array([cell.cell.design.block(int(m)) for m in members.member], np.int64)
     if not len(block):
         raise MemregError(f"{cell}: all members diverged, and there is nothing to attack")
@@ -121,6 +119,8 @@ def attack(
 ) -> tuple[Margins, Attacked]:
     """Attack a cell's members; chosen: of ATTACKS; queries: by views of the images too. Raises `MemregError`
     where that cannot be done."""
+    if (kind := cell.cell.design.kind) in CHOSEN:
+        raise MemregError(f"{cell}: {of_chosen(kind)}, and attacks would be of these: name a cell of subsets")
     margins = queries_of(cell) if queries else margins_of(cell)
     found = attacked(margins.known, chosen)
     included = margins.known.included

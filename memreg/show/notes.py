@@ -147,12 +147,21 @@ def _of_one(metrics: Mapping[str, float], design: str) -> str:
     return said + memorized_in_words(metrics)
 
 
+def left_out(table: pd.DataFrame) -> str:
+    """What a correlation leaves out of these cells, as a warning, else "". table: as cells.parquet."""
+    kinds = table.reindex(columns=["design"])["design"]
+    if not (count := int(kinds.isin(CHOSEN).sum())):
+        return ""
+    why = of_chosen(*sorted({*kinds} & {*CHOSEN}))
+    return f"{WARNING}: {counted(count, 'cell is', 'cells are')} left out, since {why}."
+
+
 def memorized_in_words(metrics: Mapping[str, float]) -> str:
     """What share of the examples is memorized, from a cell's metrics."""
     share = metrics.get(fraction_key(HEADLINE))
     if share is None:
-        counted = f"{metrics[counted_key(HEADLINE)]:.1%} of the noisy scores are {HEADLINE} or more"
-        return f"{counted}, which is not the share of the true ones."
+        noisy = f"{metrics[counted_key(HEADLINE)]:.1%} of the noisy scores are {HEADLINE} or more"
+        return f"{noisy}, which is not the share of the true ones."
     if isnan(share):
         return (
             "How many examples are memorized is not said: that takes "

@@ -215,7 +215,8 @@ def show_targets(rows: Sequence[Mapping[str, Any]]) -> None:
 def show_cells(table: pd.DataFrame) -> None:
     """The cells as a table, in order of test accuracy, and which columns the terminal is too narrow for."""
     columns = cell_columns(table)
-    without = table[table.reindex(columns=[FRACTION])[FRACTION].isna()]["design"]
+    known = table.reindex(columns=[FRACTION, "design"])
+    without = known["design"][known[FRACTION].isna()]
     kinds = sorted({*without} & {*CHOSEN})
     reasons = [
         f"it takes {FEWEST} members that include an example and {FEWEST} that exclude it"

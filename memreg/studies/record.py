@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from memreg.design import CHOSEN
 from memreg.errors import TakenError
 from memreg.estimators.scores import score_table
-from memreg.estimators.statistics import OF_PRIVACY, OF_QUERIES
+from memreg.estimators.statistics import OF_LEFT_OUT, OF_PRIVACY, OF_QUERIES
 from memreg.estimators.summary import summarise
 from memreg.members import Members, tallied
 from memreg.registry import CellWriter
@@ -70,6 +70,8 @@ def finish(writer: CellWriter, examples: pd.DataFrame, parameters: int | None) -
     metrics["diverged"] = len(writer.members) - metrics["members"]
     if seconds := writer.logged("member/train_seconds"):
         metrics["train_seconds"] = sum(seconds.values())
+    if cell.design.kind in CHOSEN:
+        writer.withdraw(lambda key: key.startswith(OF_LEFT_OUT))  # earlier versions had these
     if writer.counted() != len(writer.members):
         writer.withdraw(lambda key: key.startswith((OF_PRIVACY, OF_QUERIES)))  # it was of fewer members
     writer.end("FINISHED")  # first: a cell that is complete is not looked at again

@@ -283,6 +283,8 @@ class Study:
         table: as cells.parquet. answer: None where the cells are too few for one.
         """
         self.run.artifacts.put("cells.parquet", table.to_parquet)
+        if answer is None:
+            self.run.withdraw(lambda key: key.startswith("pearson"))  # of cells that it held once
         figure = log(self.run, answer) if answer is not None else {}
         lost = notes.diverged(table)
         warned = [*filter(None, [lost]), *notes.warned(self._progress.warnings)]

@@ -25,6 +25,7 @@ from memreg.registry.stored_cell import Part
 from memreg.scoring.candidates import candidate_scores, candidates_of, missed
 from memreg.scoring.estimated import Odds, gaussian_of
 from memreg.scoring.neighbours import ENOUGH, LOOKED_AT, UNBOUNDED, features_of
+from memreg.show.explore.desk import Desk
 
 
 def simulated(effect, k=300, seed=0, r=0.7, dealt=120):
@@ -184,9 +185,10 @@ def test_no_mean_over_candidates_passes_for_one_over_the_data_set(laid_out, monk
     assert run.data.metrics["mean_score"] == pytest.approx(by_design.mean())
     out = " ".join(program(monkeypatch, capsys, memreg, "cells", "--study", "laid-out").split())
     assert f"memorized is -: {why}" in out
-    assert f"{cell[:12]}: {why}, and attacks would be of these: name a cell of subsets" in bad_input(
-        monkeypatch, capsys, memreg, "privacy", "--cell", cell
-    )
+    assert "memorized_set/0.25" not in run.data.metrics
+    for more in ((), ("--queries",)):
+        said = f"{cell[:12]}: {why}, and attacks would be of these: name a cell of subsets"
+        assert said in bad_input(monkeypatch, capsys, memreg, "privacy", "--cell", cell, *more)
 
 
 def test_candidates_are_left_out_of_a_correlation_and_counted(laid_out, monkeypatch, capsys):
@@ -205,6 +207,34 @@ def test_candidates_are_left_out_of_a_correlation_and_counted(laid_out, monkeypa
     assert "> **Warning:** 1 cell is left out" in note["mlflow.note.content"]
     refused = bad_input(monkeypatch, capsys, memreg, "correlation", "--study", "pilot,laid-out,seed-5")
     assert "has 2 cells with scores and test accuracy" in refused
+
+
+def test_no_page_has_candidates_in_a_correlation(laid_out, monkeypatch, capsys):
+    directory, pilot, _, _ = laid_out
+    monkeypatch.chdir(directory)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri(directory))
+    for seed in ("0", "5", "6"):
+        words = ("--members", "20", "--design-seed", seed, "--study", "mixed")
+        program(monkeypatch, capsys, memreg, "train", "--like", pilot, *words)
+    (directory / "some.json").write_text(json.dumps([*range(80)]))
+    chosen = ("--design", "candidates", "--candidates", "some.json", "--neighbours", pilot)
+    words = ("train", "--like", pilot, *chosen, "--r", "0.8", "--members", "10", "--study", "mixed")
+    program(monkeypatch, capsys, memreg, *words)
+    registry = Registry()
+    (cell,) = registry.cells("mixed").query("design == 'candidates'")["cell"]
+    desk = Desk(registry, lambda name: pytest.fail("what is stored is of these cells"))
+    found = desk.study("mixed")
+    assert "1 cell is left out, since members of design candidates" in found["left_out"]
+    assert len(found["cells"]) == 4
+    assert cell not in {row["cell"] for row in found["points"]}
+    stored = registry.artifacts(registry.study_run("mixed")).get("correlation.json")
+    earlier = json.loads(stored.read_text())
+    earlier["cells"].append({**earlier["cells"][0], "cell": cell})
+    stored.write_text(json.dumps(earlier))
+    asked = []
+    again = Desk(registry, lambda name: asked.append(name) or json.dumps({**earlier, "cells": []}))
+    assert again.study("mixed")["points"] == []
+    assert asked == ["mixed"]
 
 
 @pytest.mark.parametrize("design", ["candidates", "spread"])
@@ -298,6 +328,7 @@ def test_what_cannot_be_is_refused(laid_out, monkeypatch, capsys):
             "must be a JSON file with a list of training examples",
         ),
         ((), "say who they are"),
+        (("--candidates", "far.json", "--audit", "20"), "audit=20: beside a JSON file of candidates it is"),
         (("--candidates", "far.json", "--neighbours", pilot), "there is no training example 5000"),
     ):
         assert said in bad_input(monkeypatch, capsys, memreg, *words, *more)

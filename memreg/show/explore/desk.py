@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from memreg.data import Dataset
 from memreg.data.fetch import without_downloads
 from memreg.data.stored import images_of
+from memreg.design import CHOSEN
 from memreg.errors import MemregError
 from memreg.registry import Registry, StoredCell
 from memreg.registry.connection import masked
 from memreg.registry.tables import read_table
 from memreg.show.explore import example, tiles, told
+from memreg.show.notes import left_out
 
 CELLS = 64  # whose scores are kept: 4 MB each at 60,000 examples
 CORRELATION = "correlation.json"
@@ -95,10 +97,9 @@ class Desk:
         """A study's cells, and how memorization goes with test accuracy over them, or `why` not."""
         table = self.registry.cells(name)
         answer: dict[str, Any] = {"study": name, "cells": told.cell_rows(table)}
-        members = tuple(zip(table["cell"], table.get("members", ()), strict=True))
         with self._correlating:
-            found = self._correlated(name, members)
-        return answer | found
+            found = self._correlated(name, tuple(_comparable(table).items()))
+        return answer | found | {"left_out": left_out(table)}
 
     def _correlation(self, name: str, members: Mapping[str, float]) -> dict[str, Any]:
         try:
@@ -108,13 +109,16 @@ class Desk:
         return {key: found[key] for key in ("pooled", "fixed_effects")} | {"points": found["cells"]}
 
     def _stored_correlation(self, name: str, members: Mapping[str, float]) -> str | None:
-        """As the study kept it, where it is about just these cells, with the members that they have now."""
+        """As the study kept it, where it is about just these cells, with the members that they have now.
+        Earlier versions correlated others too."""
         artifacts = self.registry.artifacts(self.registry.study_run(name))
         there = {*artifacts.names("", ".json"), *artifacts.names("", ".parquet")}
         if not {CORRELATION, "cells.parquet"} <= there:
             return None
-        kept = read_table(artifacts.get("cells.parquet")).set_index("cell")["members"].to_dict()
-        return artifacts.get(CORRELATION).read_text(encoding="utf-8") if kept == members else None
+        if _comparable(read_table(artifacts.get("cells.parquet"))) != members:
+            return None
+        text = artifacts.get(CORRELATION).read_text(encoding="utf-8")
+        return text if members.keys() >= {row["cell"] for row in json.loads(text)["cells"]} else None
 
     def about(self, name: str) -> dict[str, Any]:
         """What a cell is, the estimator to begin with or why there is none, whether images are at hand."""
@@ -213,3 +217,9 @@ def _within(places: Sequence[int], n: int) -> Sequence[int]:
     if wrong is not None or not len(places):
         raise MemregError(f"there is no example {wrong}: they are 0 to {n - 1}")
     return places
+
+
+def _comparable(table: pd.DataFrame) -> dict[str, float]:
+    """The members of each cell that takes part in a correlation. table: as cells.parquet."""
+    table = table.reindex(columns=["cell", "members", "design"])
+    return dict(table[~table["design"].isin(CHOSEN)].set_index("cell")["members"])

@@ -13,11 +13,13 @@ from PIL import Image
 
 from memreg.cell import Cell
 from memreg.data import Dataset
+from memreg.design import CHOSEN
 from memreg.errors import MemregError
 from memreg.estimators.statistics import HEADLINE, bound_keys, fraction_key
 from memreg.estimators.threshold import reaches
 from memreg.registry import Registry, StoredCell
 from memreg.show.labelled import called, truth
+from memreg.wording import counted
 
 MOST = 8  # images of a cell
 FEW = 3  # cells, of a study whose cells' own figures are shown where it has none
@@ -100,7 +102,9 @@ def cell_parts(
         values, first = scores["score"].to_numpy(), row["dataset"] not in seen
         seen.add(row["dataset"])
         figure = _figure(cell) if alone else ""
-        yield CellPart(row, histogram(values), in_words(values), memorized, reason, figure, first)
+        yield CellPart(
+            row, histogram(values), in_words(values, row["design"]), memorized, reason, figure, first
+        )
 
 
 def most_memorized(scores: pd.DataFrame) -> pd.DataFrame:
@@ -129,9 +133,10 @@ def histogram(scores: NDArray[np.float64]) -> list[Bar]:
     ]
 
 
-def in_words(scores: NDArray[np.float64]) -> str:
+def in_words(scores: NDArray[np.float64], design: str) -> str:
     parts = [f"{reaches(scores, t).mean():.1%} score {t:g} or more" for t in (0.25, 0.5, 0.75)]
-    return f"{len(scores):,} examples: {', '.join(parts)}; median {np.median(scores):.3f}"
+    of = "chosen example" if design in CHOSEN else "example"
+    return f"{counted(len(scores), of)}: {', '.join(parts)}; median {np.median(scores):.3f}"
 
 
 def png(image: NDArray[np.uint8]) -> str:

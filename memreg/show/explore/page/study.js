@@ -71,6 +71,7 @@ function drawStudy(found) {
     slider = el("input", { type: "range", id: "threshold", min: 5, max: 95, step: 5, value: 25, oninput: draw });
     part = el("section", {}, el("label", { class: "slider" }, el("span", {}, "An example counts as memorized from a score of"), slider), words, figure);
   }
-  show({ title: `Study ${found.study}` }, el("div", { class: "beside" }, part, el("section", {}, el("h2", {}, `${count(found.cells.length)} cells`), cells)));
+  const left = found.left_out ? el("p", { class: "warning" }, found.left_out) : null;
+  show({ title: `Study ${found.study}` }, left, el("div", { class: "beside" }, part, el("section", {}, el("h2", {}, `${count(found.cells.length)} cells`), cells)));
   if (slider) { draw(); new ResizeObserver(() => draw()).observe(figure.parentElement); }
 }
