@@ -143,7 +143,7 @@ def progress_line(trained: int, left: int | None, seconds: float) -> str:
     """Members trained, their rate and, where it is known how many are left, the time that they will take."""
     rate = trained / seconds if seconds > 0 else 0.0
     said = (
-        f"{trained} of {counted(trained + left, 'member')} trained"
+        f"{trained:,} of {counted(trained + left, 'member')} trained"
         if left is not None
         else f"{counted(trained, 'member')} trained"
     )
